@@ -1,0 +1,446 @@
+#include "base/stream.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/file.h"
+#include "base/mem.h"
+
+ssize_t
+source_read(struct source *src, void *data, size_t size, struct error *err)
+{
+	return src->ops->read(src, data, size, err);
+}
+
+int
+source_rewind(struct source *src, struct error *err)
+{
+	return src->ops->rewind(src, err);
+}
+
+void
+source_close(struct source *src)
+{
+	if (src)
+		src->ops->close(src);
+}
+
+int
+sink_write(struct sink *sink, const void *data, size_t size, struct error *err)
+{
+	return sink->ops->write(sink, data, size, err);
+}
+
+int
+sink_write_file(struct sink *sink, int fd, struct error *err)
+{
+	char chunk[64 * 1024];
+	off_t at = 0;
+	ssize_t got;
+
+	if (sink->ops->write_file)
+		return sink->ops->write_file(sink, fd, err);
+	while ((got = pread(fd, chunk, sizeof(chunk), at)) > 0) {
+		if (sink_write(sink, chunk, (size_t)got, err) < 0)
+			return -1;
+		at += got;
+	}
+	return got < 0 ? error_errno(err, "cannot read a file") : 0;
+}
+
+int
+sink_reset(struct sink *sink, struct error *err)
+{
+	return sink->ops->reset(sink, err);
+}
+
+int
+sink_commit(struct sink *sink, struct error *err)
+{
+	return sink->ops->commit(sink, err);
+}
+
+void
+sink_close(struct sink *sink)
+{
+	if (sink)
+		sink->ops->close(sink);
+}
+
+int
+stream_copy(struct source *src, struct sink *sink, struct error *err)
+{
+	char chunk[64 * 1024];
+	ssize_t got;
+
+	while ((got = source_read(src, chunk, sizeof(chunk), err)) > 0) {
+		if (sink_write(sink, chunk, (size_t)got, err) < 0)
+			return -1;
+	}
+	return got < 0 ? -1 : 0;
+}
+
+/* ---- memory ---- */
+
+struct memory_source {
+	struct source base;
+	const char *data;
+	size_t at;
+};
+
+static ssize_t
+memory_read(struct source *base, void *data, size_t size, struct error *err)
+{
+	struct memory_source *src =
+	    container_of(base, struct memory_source, base);
+	size_t left = (size_t)base->size - src->at;
+
+	if (size > left)
+		size = left;
+	memcpy(data, src->data + src->at, size);
+	src->at += size;
+	return (ssize_t)size;
+}
+
+static int
+memory_rewind(struct source *base, struct error *err)
+{
+	struct memory_source *src =
+	    container_of(base, struct memory_source, base);
+
+	src->at = 0;
+	return 0;
+}
+
+static void
+memory_close(struct source *base)
+{
+	free(container_of(base, struct memory_source, base));
+}
+
+struct source *
+source_memory(const void *data, size_t size)
+{
+	static const struct source_ops ops = {
+		.read = memory_read,
+		.rewind = memory_rewind,
+		.close = memory_close,
+	};
+	struct memory_source *src = xmalloc(sizeof(*src));
+
+	*src = (struct memory_source){
+		.base = { .ops = &ops, .size = size, .fd = -1 },
+		.data = data,
+	};
+	return &src->base;
+}
+
+/* ---- a file that is read ---- */
+
+struct file_source {
+	struct source base;
+	off_t at;
+};
+
+static ssize_t
+file_read(struct source *base, void *data, size_t size, struct error *err)
+{
+	struct file_source *src = container_of(base, struct file_source, base);
+	ssize_t got = pread(base->fd, data, size, src->at);
+
+	if (got < 0)
+		return error_errno(err, "cannot read a file");
+	src->at += got;
+	return got;
+}
+
+static int
+file_rewind(struct source *base, struct error *err)
+{
+	container_of(base, struct file_source, base)->at = 0;
+	return 0;
+}
+
+static void
+file_source_close(struct source *base)
+{
+	free(container_of(base, struct file_source, base));
+}
+
+struct source *
+source_file(int fd, uint64_t size)
+{
+	static const struct source_ops ops = {
+		.read = file_read,
+		.rewind = file_rewind,
+		.close = file_source_close,
+	};
+	struct file_source *src = xmalloc(sizeof(*src));
+
+	*src = (struct file_source){
+		.base = { .ops = &ops, .size = size, .fd = fd }
+	};
+	return &src->base;
+}
+
+/* ---- nowhere ---- */
+
+static int
+null_write(struct sink *base, const void *data, size_t size, struct error *err)
+{
+	return 0;
+}
+
+static int
+null_nothing(struct sink *base, struct error *err)
+{
+	return 0;
+}
+
+static void
+null_close(struct sink *base)
+{
+}
+
+struct sink *
+sink_null(void)
+{
+	static const struct sink_ops ops = {
+		.write = null_write,
+		.reset = null_nothing,
+		.commit = null_nothing,
+		.close = null_close,
+	};
+	static struct sink sink = { &ops };
+
+	return &sink;
+}
+
+/* ---- buffer ---- */
+
+struct buf_sink {
+	struct sink base;
+	struct buf *buf;
+	size_t start, max;
+};
+
+static int
+buf_sink_write(
+    struct sink *base, const void *data, size_t size, struct error *err)
+{
+	struct buf_sink *sink = container_of(base, struct buf_sink, base);
+
+	if (sink->buf->len - sink->start > sink->max ||
+	    size > sink->max - (sink->buf->len - sink->start))
+		return error_set(err, ERROR_CORRUPT,
+		    "a value of more than %zu bytes", sink->max);
+	buf_add(sink->buf, data, size);
+	return 0;
+}
+
+static int
+buf_sink_reset(struct sink *base, struct error *err)
+{
+	struct buf_sink *sink = container_of(base, struct buf_sink, base);
+
+	sink->buf->len = sink->start;
+	return 0;
+}
+
+static int
+buf_sink_commit(struct sink *base, struct error *err)
+{
+	struct buf_sink *sink = container_of(base, struct buf_sink, base);
+
+	sink->start = sink->buf->len;
+	return 0;
+}
+
+static void
+buf_sink_close(struct sink *base)
+{
+	struct buf_sink *sink = container_of(base, struct buf_sink, base);
+
+	sink->buf->len = sink->start;
+	free(sink);
+}
+
+struct sink *
+sink_buf(struct buf *buf, size_t max)
+{
+	static const struct sink_ops ops = {
+		.write = buf_sink_write,
+		.reset = buf_sink_reset,
+		.commit = buf_sink_commit,
+		.close = buf_sink_close,
+	};
+	struct buf_sink *sink = xmalloc(sizeof(*sink));
+
+	*sink = (struct buf_sink){
+		.base = { &ops }, .buf = buf, .start = buf->len, .max = max
+	};
+	return &sink->base;
+}
+
+/* ---- file ---- */
+
+struct file_sink {
+	struct sink base;
+	char *path, *temp; /* temp is NULL once committed */
+	int fd;
+};
+
+static int
+file_write(struct sink *base, const void *data, size_t size, struct error *err)
+{
+	struct file_sink *sink = container_of(base, struct file_sink, base);
+
+	if (file_write_all(sink->fd, data, size) < 0)
+		return error_errno(err, "cannot write '%s'", sink->path);
+	return 0;
+}
+
+static int
+file_reset(struct sink *base, struct error *err)
+{
+	struct file_sink *sink = container_of(base, struct file_sink, base);
+
+	if (ftruncate(sink->fd, 0) < 0 || lseek(sink->fd, 0, SEEK_SET) < 0)
+		return error_errno(err, "cannot empty '%s'", sink->temp);
+	return 0;
+}
+
+static int
+file_commit(struct sink *base, struct error *err)
+{
+	struct file_sink *sink = container_of(base, struct file_sink, base);
+
+	if (rename(sink->temp, sink->path) < 0)
+		return error_errno(
+		    err, "cannot rename '%s' to '%s'", sink->temp, sink->path);
+	free(take(sink->temp));
+	return 0;
+}
+
+static int
+file_write_file(struct sink *base, int fd, struct error *err)
+{
+	struct file_sink *sink = container_of(base, struct file_sink, base);
+
+	if (file_copy(fd, sink->fd, err) < 0)
+		return error_wrap(err, "'%s'", sink->path);
+	return 0;
+}
+
+static void
+file_close(struct sink *base)
+{
+	struct file_sink *sink = container_of(base, struct file_sink, base);
+
+	if (sink->temp)
+		unlink(sink->temp);
+	close(sink->fd);
+	free(sink->temp);
+	free(sink->path);
+	free(sink);
+}
+
+struct sink *
+sink_file(const char *path, mode_t mode, struct error *err)
+{
+	static const struct sink_ops ops = {
+		.write = file_write,
+		.reset = file_reset,
+		.commit = file_commit,
+		.close = file_close,
+		.write_file = file_write_file,
+	};
+	auto_free char *temp = xasprintf("%s.tmp-XXXXXX", path);
+	struct file_sink *sink;
+	int fd = mkostemp(temp, O_CLOEXEC);
+
+	if (fd < 0 || fchmod(fd, mode) < 0) {
+		error_errno(err, "cannot create '%s'", temp);
+		if (fd >= 0) {
+			unlink(temp);
+			close(fd);
+		}
+		return NULL;
+	}
+	sink = xmalloc(sizeof(*sink));
+	*sink = (struct file_sink){ { &ops }, xstrdup(path), take(temp), fd };
+	return &sink->base;
+}
+
+/* ---- verify ---- */
+
+struct verify_sink {
+	struct sink base;
+	struct sink *next;
+	struct hasher hasher;
+	struct digest want;
+};
+
+static int
+verify_write(
+    struct sink *base, const void *data, size_t size, struct error *err)
+{
+	struct verify_sink *sink = container_of(base, struct verify_sink, base);
+
+	hasher_add(&sink->hasher, data, size);
+	return sink_write(sink->next, data, size, err);
+}
+
+static int
+verify_reset(struct sink *base, struct error *err)
+{
+	struct verify_sink *sink = container_of(base, struct verify_sink, base);
+
+	hasher_init(&sink->hasher);
+	return sink_reset(sink->next, err);
+}
+
+static int
+verify_commit(struct sink *base, struct error *err)
+{
+	struct verify_sink *sink = container_of(base, struct verify_sink, base);
+	char want[DIGEST_HEX + 1], got[DIGEST_HEX + 1];
+	struct digest sum;
+
+	hasher_finish(&sink->hasher, &sum);
+	if (!digest_equal(&sum, &sink->want))
+		return error_set(err, ERROR_CORRUPT, "expected blob %s, got %s",
+		    digest_hex(&sink->want, want), digest_hex(&sum, got));
+	return sink_commit(sink->next, err);
+}
+
+static void
+verify_close(struct sink *base)
+{
+	struct verify_sink *sink = container_of(base, struct verify_sink, base);
+
+	free(sink);
+}
+
+struct sink *
+sink_verify(struct sink *next, const struct digest *want)
+{
+	static const struct sink_ops ops = {
+		.write = verify_write,
+		.reset = verify_reset,
+		.commit = verify_commit,
+		.close = verify_close,
+	};
+	struct verify_sink *sink = xmalloc(sizeof(*sink));
+
+	*sink = (struct verify_sink){
+		.base = { &ops }, .next = next, .want = *want
+	};
+	hasher_init(&sink->hasher);
+	return &sink->base;
+}

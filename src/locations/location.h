@@ -1,0 +1,204 @@
+#ifndef LOCATION_H
+#define LOCATION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "base/digest.h"
+#include "base/error.h"
+#include "base/stream.h"
+#include "proto/config.pb-c.h"
+
+/*
+ * A location keeps values under keys: a folder, a bucket, a Redis server, or an
+ * arrangement of other locations. All of them have this one interface, so they
+ * nest in any way that makes sense:
+ *
+ *	levels(small(redis), disk, fanout(disk, disk), s3)
+ *
+ * A location only stores. It doesn't hash, verify or interpret what it is given
+ * (the store does), never retries on its own, and never prints: what went wrong
+ * is in *err, and whether that matters is the caller's business.
+ *
+ * To add one, write src/locations/<name>.c with a `const struct location_kind`
+ * and put it in the table in kinds.c. Then tests/unit/test_location.c runs
+ * against it.
+ */
+
+struct location;
+
+/* The two name spaces of every cache: AC and CAS in the Remote Execution API. */
+enum key_space {
+	KEY_INDEX, /* path sets by action key, records by fingerprint */
+	KEY_BLOB,  /* blobs by the digest of their content */
+};
+
+struct key {
+	enum key_space space;
+	struct digest digest;
+};
+
+/* What came of a request. "No" is an ordinary answer, not an error. */
+enum outcome {
+	FAILED = -1, /* no telling; *err says why */
+	MISS = 0,    /* it isn't there */
+	HIT = 1,     /* it was there */
+
+	/* The same answers to a write: */
+	DECLINED = MISS, /* read-only, full or too big; nothing was kept */
+	STORED = HIT,    /* kept now */
+	KEPT = 2,        /* WRITE_IF_ABSENT: what was there before stays */
+};
+
+const char *outcome_name(
+    enum outcome outcome); /* "failed", "miss", "hit" ... */
+
+/* What to do with a value that is already there. Readers see old or new, whole. */
+enum write_mode {
+	WRITE_IF_ABSENT, /* let it stay, answer KEPT; atomic, so the first one wins */
+	WRITE_REPLACE,
+};
+
+/* One of a batch; the outcome and, if it is FAILED, the error are filled in. */
+struct location_read_request {
+	struct key key;
+	struct sink *out; /* borrowed; not committed */
+	enum outcome outcome;
+	struct error err;
+};
+struct location_write_request {
+	struct key key;
+	struct source *in; /* borrowed */
+	enum write_mode mode;
+	enum outcome outcome;
+	struct error err;
+};
+
+struct location_entry {
+	struct key key;
+	uint64_t size;    /* bytes */
+	time_t last_used; /* seconds since the epoch, 0 if not kept */
+};
+
+/* Both: return 0 to go on, anything else to stop. */
+typedef int location_entry_fn(void *arg, const struct location_entry *entry);
+typedef int location_value_fn(
+    void *arg, struct location *from, const char *data, size_t size);
+
+struct location_kind {
+	const char *name; /* as in a location expression */
+
+	/* Build a location from its description. NULL with *err set on failure. */
+	struct location *(*open)(
+	    const Tarn__Location *config, struct error *err);
+
+	/* Release it and the locations inside it. */
+	void (*close)(struct location *loc);
+
+	/*
+	 * Write the value of `key` to `out`, without committing. After FAILED,
+	 * `out` may hold a part of it: reset or close it. A composite sets
+	 * loc->served to its member's, a leaf need not.
+	 */
+	enum outcome (*read)(struct location *loc, const struct key *key,
+	    struct sink *out, struct error *err);
+
+	/*
+	 * Keep the bytes of `in` under `key`. Readers see all of them or none.
+	 * After DECLINED or FAILED, `in` may have been read from: rewind it.
+	 */
+	enum outcome (*write)(struct location *loc, const struct key *key,
+	    struct source *in, enum write_mode mode, struct error *err);
+
+	/* Is there a value? It may be gone by the time it is read. */
+	enum outcome (*contains)(
+	    struct location *loc, const struct key *key, struct error *err);
+
+	/* Optional; a kind without it can't forget. HIT: it was there. */
+	enum outcome (*remove)(
+	    struct location *loc, const struct key *key, struct error *err);
+
+	/* Optional: note that `key` was used now. */
+	enum outcome (*touch)(
+	    struct location *loc, const struct key *key, struct error *err);
+
+	/*
+	 * Optional: call `fn` for every entry, in any order and constant memory,
+	 * until it returns non-zero, which is then returned; 0 at the end, -1 on
+	 * failure.
+	 */
+	int (*list)(struct location *loc, location_entry_fn *fn, void *arg,
+	    struct error *err);
+
+	/* Optional, where many at once cost less; default: one by one. */
+	void (*read_batch)(struct location *loc,
+	    struct location_read_request *requests, size_t count);
+	void (*write_batch)(struct location *loc,
+	    struct location_write_request *requests, size_t count);
+
+	/* Composites only: the i-th location inside, borrowed; NULL past the end. */
+	struct location *(*member)(struct location *loc, size_t i);
+};
+
+/* What was asked of a leaf since it was opened, and what came of it. */
+struct location_counts {
+	uint32_t reads, hits, writes, errors;
+	uint64_t us; /* time spent, microseconds */
+};
+
+/* The part that is common to all kinds; each embeds it as `base`. */
+struct location {
+	const struct location_kind *kind;
+	char *label;             /* for messages and reports; owned */
+	struct location *served; /* the leaf of the last HIT, borrowed */
+	struct location_counts counts;
+};
+
+/* The tree described by `config`; a member's error names it. NULL on failure. */
+struct location *location_open(const Tarn__Location *config, struct error *err);
+void location_close(struct location *loc); /* NULL is fine */
+
+enum outcome location_read(struct location *loc, const struct key *key,
+    struct sink *out, struct error *err);
+enum outcome location_write(struct location *loc, const struct key *key,
+    struct source *in, enum write_mode mode, struct error *err);
+enum outcome location_contains(
+    struct location *loc, const struct key *key, struct error *err);
+enum outcome location_remove(
+    struct location *loc, const struct key *key, struct error *err);
+enum outcome location_touch(
+    struct location *loc, const struct key *key, struct error *err);
+int location_list(
+    struct location *loc, location_entry_fn *fn, void *arg, struct error *err);
+void location_read_batch(
+    struct location *loc, struct location_read_request *requests, size_t count);
+void location_write_batch(struct location *loc,
+    struct location_write_request *requests, size_t count);
+
+/*
+ * Offer the value of `key` in every leaf that has one, nearest first, until `fn`
+ * is satisfied: what a near level has may be of less use than what a far one has.
+ * Nothing is replicated. A leaf that fails is passed over (it is counted).
+ * Values over `max` bytes are passed over too. Returns what `fn` returned last;
+ * 0 if there was none.
+ */
+int location_read_each(struct location *loc, const struct key *key, size_t max,
+    location_value_fn *fn, void *arg);
+
+/* Call `fn` for every leaf, nearest first. */
+void location_each_leaf(struct location *loc,
+    void (*fn)(void *arg, struct location *leaf), void *arg);
+
+/*
+ * The description of a location expression in one word: a path (a disk lake) or
+ * a URL, as in TARN_TIERS, whose whole line locations_from_tiers() takes. Both
+ * return NULL and ERROR_USAGE if it can't be understood; relative paths are
+ * taken from `cwd`. Free with tarn__location__free_unpacked(x, NULL).
+ */
+Tarn__Location *location_from_word(
+    const char *word, const char *cwd, struct error *err);
+Tarn__Location *location_from_tiers(
+    const char *tiers, const char *cwd, struct error *err);
+
+#endif

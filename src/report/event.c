@@ -1,0 +1,123 @@
+#include "report/event.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/mem.h"
+
+static void
+add_time(struct buf *to)
+{
+	struct timespec now;
+	struct tm tm;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	gmtime_r(&now.tv_sec, &tm);
+	json_name(to, "time");
+	buf_addf(to, "\"%04d-%02d-%02dT%02d:%02d:%02d.%03ldZ\"",
+	    tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min,
+	    tm.tm_sec, now.tv_nsec / 1000000);
+}
+
+static void
+add_text(struct buf *to, const char *name, const char *value)
+{
+	json_name(to, name);
+	json_text(to, value);
+}
+
+static void
+add_number(struct buf *to, const char *name, uint64_t value)
+{
+	json_name(to, name);
+	buf_addf(to, "%" PRIu64, value);
+}
+
+static void
+add_words(struct buf *to, const char *name, char *const *words)
+{
+	json_name(to, name);
+	buf_add(to, "[", 1);
+	for (char *const *word = words; word && *word; word++) {
+		if (word != words)
+			buf_add(to, ",", 1);
+		json_text(to, *word);
+	}
+	buf_add(to, "]", 1);
+}
+
+static void
+add_more(const struct event *event, struct buf *to)
+{
+	const struct {
+		const char *name, *value;
+	} more[] = {
+		{ "action", event->action },
+		{ "label", event->label },
+		{ "observer", event->observer },
+		{ "note", event->note },
+		{ "hint", event->hint },
+		{ "check", event->check },
+	};
+
+	for (size_t i = 0; i < sizeof(more) / sizeof(*more); i++) {
+		if (more[i].value)
+			add_text(to, more[i].name, more[i].value);
+	}
+	if (event->saved_us)
+		add_number(to, "saved_us", event->saved_us);
+	if (event->locations) {
+		json_name(to, "locations");
+		buf_addf(to, "%s", event->locations);
+	}
+}
+
+void
+event_format(const struct event *event, struct buf *to)
+{
+	buf_add(to, "{", 1);
+	add_time(to);
+	add_text(to, "outcome", event->outcome);
+	add_text(to, "kind", event->kind);
+	add_words(to, "command", event->command);
+	add_text(to, "cwd", event->cwd);
+	add_number(to, "status", (uint64_t)event->status);
+	add_number(to, "wall_us", event->wall_us);
+	add_text(to, "key", event->key);
+	add_text(to, "reason", event->reason);
+	add_text(to, "tier", event->tier);
+	add_number(to, "bytes", event->bytes);
+	add_text(to, "build", event->build);
+	add_more(event, to);
+	buf_add(to, "}\n", 2);
+}
+
+int
+event_append(const char *path, const struct buf *line, struct error *err)
+{
+	int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY;
+	auto_close int fd = open(path, flags, 0666);
+
+	if (fd < 0 && errno == ENOENT) {
+		if (file_make_parents(path, err) < 0)
+			return -1;
+		fd = open(path, flags, 0666);
+	}
+	if (fd < 0)
+		return error_errno(err, "cannot open '%s'", path);
+	if (file_write_all(fd, line->data, line->len) < 0)
+		return error_errno(err, "cannot append to '%s'", path);
+	return 0;
+}
+
+char *
+event_path(const char *tarn_dir)
+{
+	return xasprintf("%s/events.jsonl", tarn_dir);
+}
