@@ -1,0 +1,194 @@
+#include "store/content.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+
+#define CHUNK (64 * 1024)
+#define OVERLAP 16 /* at least the longest name of a clock, less one */
+
+static bool
+names_clock(const char *text, size_t size)
+{
+	static const char *const names[] = { "__DATE__", "__TIME__",
+		"__TIMESTAMP__" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		if (memmem(text, size, names[i], strlen(names[i])))
+			return true;
+	}
+	return false;
+}
+
+/* Programs name the clocks they offer; only what a compiler reads counts. */
+static bool
+is_text(const char *data, size_t size)
+{
+	return !(size >= 4 && memcmp(data, "\177ELF", 4) == 0) &&
+	    !memchr(data, '\0', size < 512 ? size : 512);
+}
+
+static int
+read_all(int fd, struct content *content, struct error *err)
+{
+	char data[OVERLAP + CHUNK];
+	size_t kept = 0;
+	bool text = true, first = true;
+	struct hasher h;
+	ssize_t got;
+
+	hasher_init(&h);
+	while ((got = read(fd, data + kept, CHUNK)) > 0) {
+		size_t size = kept + (size_t)got;
+
+		hasher_add(&h, data + kept, (size_t)got);
+		if (first)
+			text = is_text(data, size);
+		first = false;
+		if (!text)
+			continue;
+		if (names_clock(data, size))
+			content->flags |= TABLE_CLOCK;
+		kept = size < OVERLAP ? size : OVERLAP;
+		memmove(data, data + size - kept, kept);
+	}
+	if (got < 0)
+		return error_errno(err, "cannot read");
+	hasher_finish(&h, &content->digest);
+	return 0;
+}
+
+static int
+hash_open_file(int fd, struct content *content, struct table *table,
+    const struct stat *before, struct error *err)
+{
+	struct table_key key;
+	struct stat after;
+	struct stamp stamp;
+
+	if (read_all(fd, content, err) < 0)
+		return -1;
+	if (fstat(fd, &after) < 0)
+		return error_errno(err, "cannot stat");
+	stamp_of(&stamp, &after);
+	if (!stamp_equal(&stamp, &content->stamp))
+		return error_set(
+		    err, ERROR_CORRUPT, "changed while it was read");
+	if (!content->settled)
+		return 0;
+	key = table_file_key(&content->stamp);
+	table_put(table, &key, &content->digest, content->flags);
+	return 0;
+}
+
+bool
+content_known(struct content *content, const struct table *table,
+    const struct stat *known)
+{
+	struct table_key key;
+
+	stamp_of(&content->stamp, known);
+	content->mode = known->st_mode;
+	content->settled = true;
+	key = table_file_key(&content->stamp);
+	return table_get(table, &key, &content->digest, &content->flags);
+}
+
+int
+content_of(struct content *content, struct table *table, int at,
+    const char *path, struct error *err)
+{
+	auto_close int fd =
+	    openat(at, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	struct stat st;
+
+	*content = (struct content){ 0 };
+	if (fd < 0)
+		return error_errno(err, "cannot open '%s'", path);
+	if (fstat(fd, &st) < 0)
+		return error_errno(err, "cannot stat '%s'", path);
+	if (!S_ISREG(st.st_mode))
+		return error_set(
+		    err, ERROR_SYSTEM, "'%s' is no regular file", path);
+	if (content_known(content, table, &st))
+		return 0;
+	content->flags = 0;
+	content->settled = stamp_settled(&content->stamp, fd, NULL);
+	if (hash_open_file(fd, content, table, &st, err) < 0)
+		return error_wrap(err, "'%s'", path);
+	return 0;
+}
+
+static int
+by_name(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a + 1, *(char *const *)b + 1);
+}
+
+/* One string an entry: a letter for the type, then the name. */
+static char *
+listing_item(int dir, const struct dirent *entry)
+{
+	unsigned char type = entry->d_type;
+	struct stat st;
+
+	if (type == DT_UNKNOWN &&
+	    fstatat(dir, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		type = IFTODT(st.st_mode);
+	return xasprintf("%c%s", 'a' + type, entry->d_name);
+}
+
+static size_t
+read_names(DIR *dir, char ***names, content_own_fn *own, void *arg)
+{
+	size_t count = 0, cap = 0;
+	struct dirent *entry;
+
+	while ((entry = readdir(dir))) {
+		if (strcmp(entry->d_name, ".") == 0 ||
+		    strcmp(entry->d_name, "..") == 0 ||
+		    (own && own(arg, entry->d_name)))
+			continue;
+		if (count == cap) {
+			cap = cap ? 2 * cap : 32;
+			*names = xrealloc(*names, cap, sizeof(**names));
+		}
+		(*names)[count++] = listing_item(dirfd(dir), entry);
+	}
+	return count;
+}
+
+int
+content_listing(struct digest *digest, int at, const char *path,
+    content_own_fn *own, void *arg, struct error *err)
+{
+	int fd = openat(at, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	auto_free char **names = NULL;
+	struct hasher h;
+	size_t count;
+
+	if (!dir) {
+		error_errno(err, "cannot list '%s'", path);
+		if (fd >= 0)
+			close(fd);
+		return -1;
+	}
+	count = read_names(dir, &names, own, arg);
+	closedir(dir);
+	if (count > 0)
+		qsort(names, count, sizeof(*names), by_name);
+	hasher_init(&h);
+	for (size_t i = 0; i < count; i++) {
+		hasher_add_text(&h, names[i]);
+		free(names[i]);
+	}
+	hasher_finish(&h, digest);
+	return 0;
+}

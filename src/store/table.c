@@ -1,0 +1,245 @@
+#include "store/table.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+
+#define TABLE_MAGIC 0x314c42544e524154ull /* "TARNTBL1" */
+#define HEADER_SIZE 4096u
+#define SLOTS (1u << 19)
+#define WINDOW 8 /* slots that an entry may be in */
+#define FILE_SIZE (HEADER_SIZE + (size_t)SLOTS * sizeof(struct slot))
+
+struct slot {
+	struct table_key key;
+	struct digest digest;
+	uint64_t flags;
+	uint64_t check; /* over all of the above; never zero */
+};
+
+struct header {
+	uint64_t magic, slots, slot_size;
+};
+
+struct table {
+	int fd;
+	const unsigned char *map;
+};
+
+static uint64_t
+check_of(const struct slot *slot)
+{
+	struct mixer m = MIXER_INIT;
+
+	mixer_add_bytes(&m, slot, offsetof(struct slot, check));
+	return (m.lane[0] ^ m.lane[1] ^ m.lane[2] ^ m.lane[3]) | 1;
+}
+
+/* Neighbours on disk are often neighbours in use, so inode numbers that are close
+ * to one another share pages. */
+static uint32_t
+home_of(const struct table_key *key)
+{
+	struct mixer m = MIXER_INIT;
+
+	mixer_add(&m, key->word[0]);
+	mixer_add(&m, key->word[1] >> 5);
+	return (uint32_t)((m.lane[0] ^ m.lane[2]) * 32 + (key->word[1] & 31)) %
+	    (SLOTS - WINDOW);
+}
+
+static bool
+read_slot(const struct table *table, uint32_t at, struct slot *slot)
+{
+	memcpy(slot, table->map + HEADER_SIZE + (size_t)at * sizeof(*slot),
+	    sizeof(*slot));
+	return slot->check != 0;
+}
+
+bool
+table_get(const struct table *table, const struct table_key *key,
+    struct digest *digest, uint32_t *flags)
+{
+	uint32_t home;
+	struct slot slot;
+
+	if (!table)
+		return false;
+	home = home_of(key);
+	for (uint32_t i = 0; i < WINDOW; i++) {
+		if (!read_slot(table, home + i, &slot) ||
+		    memcmp(&slot.key, key, sizeof(*key)) != 0 ||
+		    slot.check != check_of(&slot))
+			continue;
+		*digest = slot.digest;
+		if (flags)
+			*flags = (uint32_t)slot.flags;
+		return true;
+	}
+	return false;
+}
+
+/* The slot with this key, else a free one, else any. */
+static uint32_t
+choose_slot(const struct table *table, const struct table_key *key)
+{
+	static uint32_t turn;
+	uint32_t home = home_of(key), chosen = UINT32_MAX;
+	struct slot slot;
+
+	for (uint32_t i = 0; i < WINDOW; i++) {
+		if (!read_slot(table, home + i, &slot)) {
+			if (chosen == UINT32_MAX)
+				chosen = home + i;
+		} else if (memcmp(&slot.key, key, sizeof(*key)) == 0)
+			return home + i;
+	}
+	if (chosen != UINT32_MAX)
+		return chosen;
+	return home + (uint32_t)(getpid() + (int)turn++) % WINDOW;
+}
+
+void
+table_put(struct table *table, const struct table_key *key,
+    const struct digest *digest, uint32_t flags)
+{
+	struct slot slot = { .key = *key, .digest = *digest, .flags = flags };
+	off_t at;
+
+	if (!table)
+		return;
+	slot.check = check_of(&slot);
+	at = (off_t)(HEADER_SIZE +
+	    (size_t)choose_slot(table, key) * sizeof(slot));
+	(void)!pwrite(table->fd, &slot, sizeof(slot), at);
+}
+
+static bool
+header_fits(int fd)
+{
+	struct header header;
+	struct stat st;
+
+	return pread(fd, &header, sizeof(header), 0) == sizeof(header) &&
+	    header.magic == TABLE_MAGIC && header.slots == SLOTS &&
+	    header.slot_size == sizeof(struct slot) && fstat(fd, &st) == 0 &&
+	    st.st_size == (off_t)FILE_SIZE;
+}
+
+/* A new table appears whole, in place of whatever was there. */
+static int
+create(const char *path, struct error *err)
+{
+	struct header header = { TABLE_MAGIC, SLOTS, sizeof(struct slot) };
+	auto_free char *temp = xasprintf("%s.tmp-XXXXXX", path);
+	int fd = mkostemp(temp, O_CLOEXEC);
+
+	if (fd < 0 && errno == ENOENT) {
+		if (file_make_parents(path, err) < 0)
+			return -1;
+		memcpy(temp + strlen(temp) - 6, "XXXXXX", 6);
+		fd = mkostemp(temp, O_CLOEXEC);
+	}
+	if (fd < 0)
+		return error_errno(err, "cannot create '%s'", temp);
+	if (file_write_all(fd, &header, sizeof(header)) < 0 ||
+	    ftruncate(fd, (off_t)FILE_SIZE) < 0 || rename(temp, path) < 0) {
+		error_errno(err, "cannot create '%s'", path);
+		(void)unlink(temp);
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+struct table *
+table_open(const char *dir, struct error *err)
+{
+	auto_free char *path = xasprintf("%s/digests", dir);
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+	struct table *table;
+	void *map;
+
+	if (fd >= 0 && !header_fits(fd)) {
+		close(fd);
+		fd = -1;
+		errno = ENOENT;
+	}
+	if (fd < 0 && errno != ENOENT) {
+		error_errno(err, "cannot open '%s'", path);
+		return NULL;
+	}
+	if (fd < 0)
+		fd = create(path, err);
+	if (fd < 0)
+		return NULL;
+	map = mmap(NULL, FILE_SIZE, PROT_READ, MAP_SHARED, fd, 0);
+	if (map == MAP_FAILED) {
+		error_errno(err, "cannot map '%s'", path);
+		close(fd);
+		return NULL;
+	}
+	table = xmalloc(sizeof(*table));
+	*table = (struct table){ fd, map };
+	return table;
+}
+
+void
+table_close(struct table *table)
+{
+	if (!table)
+		return;
+	munmap((void *)(uintptr_t)table->map, FILE_SIZE);
+	close(table->fd);
+	free(table);
+}
+
+struct table_key
+table_file_key(const struct stamp *stamp)
+{
+	return (struct table_key){ { stamp->dev, stamp->ino, stamp->size,
+	    (uint64_t)stamp->mtime_ns, (uint64_t)stamp->ctime_ns } };
+}
+
+void
+mixer_add_stamp(struct mixer *m, const struct stamp *stamp)
+{
+	mixer_add(m, stamp->dev);
+	mixer_add(m, stamp->ino);
+	mixer_add(m, stamp->size);
+	mixer_add(m, (uint64_t)stamp->mtime_ns);
+	mixer_add(m, (uint64_t)stamp->ctime_ns);
+}
+
+void
+mixer_add_bytes(struct mixer *m, const void *data, size_t size)
+{
+	const unsigned char *p = data;
+	uint64_t word;
+
+	mixer_add(m, size);
+	for (; size >= sizeof(word); p += sizeof(word), size -= sizeof(word)) {
+		memcpy(&word, p, sizeof(word));
+		mixer_add(m, word);
+	}
+	if (size > 0) {
+		word = 0;
+		memcpy(&word, p, size);
+		mixer_add(m, word);
+	}
+}
+
+/* The tag has its top bit set, which no device number has. */
+struct table_key
+mixer_key(const struct mixer *m, uint64_t tag)
+{
+	return (struct table_key){ { tag | 1ull << 63, m->lane[0], m->lane[1],
+	    m->lane[2], m->lane[3] } };
+}
