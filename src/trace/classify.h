@@ -1,0 +1,28 @@
+#ifndef CLASSIFY_H
+#define CLASSIFY_H
+
+/* Paths that mean no file: what looking into /proc, /sys and /dev amounts to. */
+enum special {
+	SPECIAL_NONE,      /* an ordinary path */
+	SPECIAL_TOLERATED, /* says nothing that may count, or is a sink */
+	SPECIAL_CPU,       /* the processor: a fact about the machine */
+	SPECIAL_UNAME,     /* the kernel: likewise */
+	SPECIAL_ENVIRONMENT,
+	SPECIAL_STDIN,
+	SPECIAL_REFUSED,
+};
+
+/* `opened`: it is opened and not just looked for. */
+enum special classify_path(const char *path, int opened);
+
+/* What is known of a program by its name. */
+enum program_class {
+	PROGRAM_UNKNOWN,
+	PROGRAM_COMPILER, /* looks for paths and content, not at times or modes */
+	PROGRAM_TIMES,    /* looks at times of modification */
+	PROGRAM_SHELL,
+	PROGRAM_REFUSED, /* its result is the clock, the host, chance */
+};
+enum program_class classify_program(const char *path);
+
+#endif

@@ -1,0 +1,1053 @@
+/*
+ * What each system call says about the command: the heart of observation.
+ *
+ * The caller is stopped; what the kernel will tell it when it goes on is what
+ * the kernel tells us now. Reads come before writes: as long as a path has not
+ * been written, each question about it leaves facets; from the first write on
+ * it is the command's own, and says nothing about the world.
+ */
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/audit.h>
+#include <linux/openat2.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "store/content.h"
+#include "trace/classify.h"
+#include "trace/internal.h"
+#include "trace/ring.h"
+
+#define PATH_SIZE (2 * PATH_MAX)
+
+static uint64_t
+argument(const struct question *q, int i)
+{
+	return i < 0 ? 0 : q->notif->data.args[i];
+}
+
+/* ---- who asks ---- */
+
+/* The last answers, since calls come in runs. */
+static enum program_class
+class_of(pid_t pid)
+{
+	static struct {
+		pid_t pid;
+		enum program_class class;
+	} known[64];
+	size_t at = (size_t)pid % (sizeof(known) / sizeof(*known));
+	char path[PATH_MAX];
+
+	if (pid < 0) { /* it becomes another program */
+		at = (size_t)-pid % (sizeof(known) / sizeof(*known));
+		known[at].pid = 0;
+		return PROGRAM_UNKNOWN;
+	}
+	if (known[at].pid == pid)
+		return known[at].class;
+	if (!process_link(pid, "exe", path, sizeof(path)))
+		return PROGRAM_UNKNOWN;
+	known[at].pid = pid;
+	known[at].class = classify_program(path);
+	return known[at].class;
+}
+
+/* What a stat() by this program makes count. */
+static uint32_t
+stat_facets(const struct question *q, mode_t mode)
+{
+	if (q->answered)
+		return FACET_TYPE;
+	switch (class_of(q->pid)) {
+	case PROGRAM_COMPILER: return FACET_TYPE;
+	case PROGRAM_TIMES:
+		return S_ISREG(mode) ? FACET_STAT | FACET_TIME : FACET_STAT;
+	default: return FACET_STAT;
+	}
+}
+
+/* ---- reading ---- */
+
+static bool
+is_ours(const struct trace *trace, const char *path)
+{
+	size_t size = strlen(trace->tarn_dir);
+
+	if (trace->events && strcmp(path, trace->events) == 0)
+		return true;
+	return strncmp(path, trace->tarn_dir, size) == 0 &&
+	    (path[size] == '/' || path[size] == '\0');
+}
+
+/* True if the path needs no more attention. */
+static bool
+is_special(struct question *q, const char *path, bool opened)
+{
+	struct trace *trace = q->trace;
+
+	switch (classify_path(path, opened)) {
+	case SPECIAL_NONE: return is_ours(trace, path);
+	case SPECIAL_TOLERATED: break;
+	case SPECIAL_CPU: trace->asked_cpu = true; break;
+	case SPECIAL_UNAME: trace->asked_uname = true; break;
+	case SPECIAL_ENVIRONMENT: trace->asked_environment = true; break;
+	case SPECIAL_STDIN:
+		trace_refuse(trace, "it read its standard input");
+		break;
+	case SPECIAL_REFUSED: trace_refuse(trace, "it read '%s'", path); break;
+	}
+	return true;
+}
+
+/* The path's entry if what is learned now still counts, else NULL. */
+static struct touched *
+unwritten(struct trace *trace, const char *path)
+{
+	struct touched *t = touched_get(trace, path);
+
+	return t->written || trace_is_own(trace, path) ? NULL : t;
+}
+
+static void
+note(struct trace *trace, const char *path, uint32_t facets)
+{
+	struct touched *t = unwritten(trace, path);
+
+	if (t)
+		t->facets |= facets;
+}
+
+static void
+note_stat(struct touched *t, const struct stamp *stamp, mode_t mode)
+{
+	if (t->stamped)
+		return;
+	t->stamped = true;
+	t->stamp = *stamp;
+	t->mode = mode;
+}
+
+/* As the kernel answers, or as the log says that it did. 0 or an errno. */
+static int
+ask_stat(struct question *q, const char *path, bool follow, struct stamp *stamp,
+    mode_t *mode)
+{
+	struct stat st;
+
+	if (q->answered) {
+		*stamp = q->stamp;
+		*mode = q->mode;
+		return q->error;
+	}
+	if (fstatat(AT_FDCWD, path, &st, follow ? 0 : AT_SYMLINK_NOFOLLOW) < 0)
+		return errno;
+	stamp_of(stamp, &st);
+	*mode = st.st_mode;
+	return 0;
+}
+
+static void
+refuse_error(struct question *q, const char *path, int error)
+{
+	trace_refuse(
+	    q->trace, "it could not look at '%s': %s", path, strerror(error));
+}
+
+static bool
+note_absent(struct question *q, const char *path, int error)
+{
+	if (error != ENOENT && error != ENOTDIR && error != ELOOP) {
+		refuse_error(q, path, error);
+		return false;
+	}
+	note(q->trace, path, FACET_ABSENT);
+	return true;
+}
+
+/* Content as it is now, kept because it is about to change or may have. */
+static void
+take_content_now(struct trace *trace, struct touched *t)
+{
+	struct content content;
+	struct error err = { 0 };
+
+	if (t->digested)
+		return;
+	if (content_of(&content, trace->table, AT_FDCWD, t->path, &err) < 0) {
+		trace_refuse(trace, "%s", err.text);
+		return;
+	}
+	t->facets |= FACET_CONTENT;
+	t->digested = true;
+	t->digest = content.digest;
+	note_stat(t, &content.stamp, content.mode);
+}
+
+static void
+note_content(struct question *q, const char *path, const struct stamp *stamp,
+    mode_t mode)
+{
+	struct touched *t = unwritten(q->trace, path);
+
+	if (!t)
+		return;
+	t->facets |= FACET_CONTENT;
+	note_stat(t, stamp, mode);
+	if (!t->digested && !stamp_settled(stamp, -1, path))
+		take_content_now(q->trace, t);
+}
+
+static void
+note_link(struct question *q, const char *path)
+{
+	struct touched *t = unwritten(q->trace, path);
+	char target[PATH_MAX];
+	ssize_t size;
+
+	if (!t)
+		return;
+	t->facets |= FACET_LINK;
+	if (t->linked)
+		return;
+	size = readlink(path, target, sizeof(target));
+	t->linked = true;
+	if (size >= 0)
+		digest_bytes(&t->link, target, (size_t)size);
+}
+
+/* ---- writing ---- */
+
+static int
+type_of(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) < 0 ? 0 : (int)(st.st_mode & S_IFMT);
+}
+
+/* The first write to a path; what it was before is remembered. */
+static struct touched *
+write_to(struct trace *trace, const char *path)
+{
+	struct touched *t = touched_get(trace, path);
+
+	if (t->written)
+		return t;
+	t->before = type_of(path);
+	t->written = true;
+	if (t->facets &
+	    (FACET_ABSENT | FACET_LINK | FACET_TYPE | FACET_STAT | FACET_TIME))
+		t->probed = true;
+	if ((t->facets & FACET_CONTENT) && !t->digested &&
+	    S_ISREG(t->before)) /* read, and now changed */
+		take_content_now(trace, t);
+	return t;
+}
+
+/* Its content matters to what it will be. */
+static struct touched *
+change(struct question *q, const char *path)
+{
+	struct touched *t = touched_get(q->trace, path);
+
+	if (!t->written && !trace_is_own(q->trace, path)) {
+		if (S_ISREG(type_of(path)))
+			take_content_now(q->trace, t);
+		else
+			t->facets |= FACET_STAT;
+	}
+	return write_to(q->trace, path);
+}
+
+/* Whether it is there shows in the answer. */
+static struct touched *
+write_probing(struct trace *trace, const char *path)
+{
+	struct touched *t = write_to(trace, path);
+
+	t->probed = true;
+	return t;
+}
+
+/* ---- open ---- */
+
+static void
+open_special_file(struct question *q, const char *path, mode_t mode, bool write)
+{
+	if (S_ISDIR(mode))
+		note(q->trace, path, stat_facets(q, mode) & ~FACET_TIME);
+	else if (unwritten(q->trace, path))
+		trace_refuse(q->trace, "it %s '%s', which is no file",
+		    write ? "wrote to" : "read", path);
+}
+
+static void
+open_to_read(struct question *q, const char *path, bool look_only)
+{
+	struct stamp stamp;
+	mode_t mode;
+	int error = ask_stat(q, path, true, &stamp, &mode);
+
+	if (error) {
+		note_absent(q, path, error);
+		return;
+	}
+	if (look_only || !S_ISREG(mode)) {
+		if (look_only)
+			note(q->trace, path, stat_facets(q, mode));
+		else
+			open_special_file(q, path, mode, false);
+		return;
+	}
+	if (!q->answered && faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) < 0) {
+		note(q->trace, path, FACET_STAT);
+		return;
+	}
+	note_content(q, path, &stamp, mode);
+}
+
+static void
+open_new(struct question *q, const char *path, bool exclusive)
+{
+	char folder[PATH_SIZE];
+	struct touched *t;
+
+	snprintf(folder, sizeof(folder), "%s", path);
+	*strrchr(folder, '/') = '\0';
+	if (!S_ISDIR(type_of(folder[0] ? folder : "/"))) {
+		struct stat st;
+
+		if (stat(folder[0] ? folder : "/", &st) < 0 ||
+		    !S_ISDIR(st.st_mode)) {
+			note_absent(q, path, ENOENT);
+			return;
+		}
+	}
+	if (faccessat(AT_FDCWD, folder[0] ? folder : "/", W_OK, AT_EACCESS) <
+	    0) {
+		note(q->trace, folder, FACET_STAT);
+		return;
+	}
+	t = write_to(q->trace, path);
+	t->fresh |= exclusive;
+}
+
+static void
+open_to_write(struct question *q, const char *path, uint64_t flags)
+{
+	bool exclusive = (flags & O_CREAT) && (flags & O_EXCL);
+	struct stat st;
+
+	if (lstat(path, &st) < 0) {
+		if (errno != ENOENT || !(flags & O_CREAT))
+			note_absent(q, path, errno);
+		else
+			open_new(q, path, exclusive);
+		return;
+	}
+	if (exclusive || S_ISDIR(st.st_mode)) { /* it will fail */
+		note(q->trace, path, FACET_TYPE);
+		return;
+	}
+	if (S_ISLNK(st.st_mode)) {
+		trace_refuse(q->trace, "it wrote through the link '%s'", path);
+		return;
+	}
+	if (!S_ISREG(st.st_mode)) {
+		open_special_file(q, path, st.st_mode, true);
+		return;
+	}
+	if (faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) < 0)
+		note(q->trace, path, FACET_STAT);
+	else if ((flags & O_TRUNC) && (flags & O_ACCMODE) != O_RDONLY)
+		(void)write_to(q->trace, path);
+	else
+		(void)change(q, path);
+}
+
+static void
+handle_open(struct question *q, const char *path, uint64_t flags)
+{
+	bool write =
+	    (flags & O_ACCMODE) != O_RDONLY || (flags & (O_CREAT | O_TRUNC));
+
+	if (flags & O_PATH)
+		write = false;
+	if (is_special(q, path, !(flags & O_PATH)))
+		return;
+	if ((flags & O_TMPFILE) == O_TMPFILE)
+		note(q->trace, path, FACET_TYPE);
+	else if (write)
+		open_to_write(q, path, flags);
+	else
+		open_to_read(q, path, flags & O_PATH);
+}
+
+/* ---- looking ---- */
+
+static void
+handle_stat(struct question *q, const char *path, bool follow)
+{
+	struct stamp stamp;
+	struct touched *t;
+	mode_t mode;
+	int error;
+
+	if (is_special(q, path, false))
+		return;
+	error = ask_stat(q, path, follow, &stamp, &mode);
+	if (error) {
+		note_absent(q, path, error);
+		return;
+	}
+	if (!follow)
+		note_link(q, path);
+	if (S_ISLNK(mode))
+		return;
+	t = unwritten(q->trace, path);
+	if (!t)
+		return;
+	t->facets |= stat_facets(q, mode);
+	note_stat(t, &stamp, mode);
+}
+
+static void
+handle_access(struct question *q, const char *path)
+{
+	struct stamp stamp;
+	mode_t mode;
+	int error;
+
+	if (is_special(q, path, false))
+		return;
+	if (q->answered) {
+		if (q->error == ENOENT || q->error == ENOTDIR)
+			note(q->trace, path, FACET_ABSENT);
+		else
+			note(
+			    q->trace, path, q->error ? FACET_STAT : FACET_TYPE);
+		return;
+	}
+	error = ask_stat(q, path, true, &stamp, &mode);
+	if (error)
+		note_absent(q, path, error);
+	else
+		note(q->trace, path, stat_facets(q, mode) & ~FACET_TIME);
+}
+
+static void
+handle_readlink(struct question *q, const char *path)
+{
+	struct stat st;
+
+	if (is_special(q, path, false))
+		return;
+	if (q->answered && q->error && q->error != EINVAL)
+		note_absent(q, path, q->error);
+	else if (!q->answered && lstat(path, &st) < 0)
+		note_absent(q, path, errno);
+	else
+		note_link(q, path);
+}
+
+static bool
+made_by_command(void *arg, const char *name)
+{
+	struct {
+		const struct trace *trace;
+		const char *folder;
+	} *own = arg;
+	auto_free char *path = xasprintf("%s/%s", own->folder, name);
+	const struct touched *t = trace_find(own->trace, path);
+
+	return t && t->written && t->before == 0;
+}
+
+static void
+handle_listing(struct question *q)
+{
+	char path[PATH_SIZE], what[32];
+	struct error err = { 0 };
+	struct touched *t;
+	struct {
+		const struct trace *trace;
+		const char *folder;
+	} own = { q->trace, path };
+
+	snprintf(what, sizeof(what), "fd/%d", (int)argument(q, 0));
+	if (!process_link(q->pid, what, path, sizeof(path))) {
+		q->alive = false;
+		return;
+	}
+	if (is_special(q, path, true))
+		return;
+	t = unwritten(q->trace, path);
+	if (!t || t->listed)
+		return;
+	t->facets |= FACET_LISTING;
+	t->listed = true;
+	if (content_listing(
+	        &t->listing, AT_FDCWD, path, made_by_command, &own, &err) < 0)
+		trace_refuse(q->trace, "%s", err.text);
+}
+
+/* ---- running ---- */
+
+static void
+add_program(struct trace *trace, const char *path)
+{
+	auto_free char *real = realpath(path, NULL);
+
+	if (!real)
+		return;
+	for (size_t i = 0; i < trace->program_count; i++) {
+		if (strcmp(trace->programs[i], real) == 0)
+			return;
+	}
+	if (classify_program(real) == PROGRAM_REFUSED ||
+	    classify_program(path) == PROGRAM_REFUSED)
+		trace_refuse(trace,
+		    "it ran '%s', whose result is the clock, the machine or "
+		    "chance",
+		    path);
+	trace->programs = xrealloc(trace->programs, trace->program_count + 1,
+	    sizeof(*trace->programs));
+	trace->programs[trace->program_count++] = take(real);
+}
+
+static void run_program(struct question *q, const char *path, int depth);
+
+static void
+run_interpreter(struct question *q, char *line, int depth)
+{
+	char *end;
+
+	line += strspn(line, " \t");
+	end = line + strcspn(line, " \t\n");
+	*end = '\0';
+	if (line[0] == '/')
+		run_program(q, line, depth + 1);
+	else
+		trace_refuse(q->trace,
+		    "it ran a script with the relative "
+		    "interpreter '%s'",
+		    line);
+}
+
+/* The dynamic linker that the program names. */
+static void
+run_loader(struct question *q, int fd, const char *path)
+{
+	Elf64_Ehdr head;
+	Elf64_Phdr part;
+	char loader[PATH_MAX];
+
+	if (pread(fd, &head, sizeof(head), 0) != (ssize_t)sizeof(head) ||
+	    head.e_ident[EI_CLASS] != ELFCLASS64 ||
+	    head.e_machine != EM_X86_64) {
+		trace_refuse(q->trace,
+		    "it ran '%s', a program of another architecture", path);
+		return;
+	}
+	for (unsigned i = 0; i < head.e_phnum; i++) {
+		if (pread(fd, &part, sizeof(part),
+		        (off_t)(head.e_phoff + i * sizeof(part))) !=
+		    (ssize_t)sizeof(part))
+			return;
+		if (part.p_type != PT_INTERP || part.p_filesz >= sizeof(loader))
+			continue;
+		memset(loader, 0, sizeof(loader));
+		if (pread(fd, loader, part.p_filesz, (off_t)part.p_offset) >
+		        0 &&
+		    loader[0] == '/')
+			open_to_read(q, loader, false);
+		return;
+	}
+}
+
+static void
+run_file(struct question *q, int fd, const char *path, int depth)
+{
+	char head[PATH_MAX + 1];
+	ssize_t got = pread(fd, head, sizeof(head) - 1, 0);
+
+	if (got < 0)
+		return;
+	head[got] = '\0';
+	if (strncmp(head, "#!", 2) == 0)
+		run_interpreter(q, head + 2, depth);
+	else if (got >= 4 && memcmp(head, "\177ELF", 4) == 0)
+		run_loader(q, fd, path);
+}
+
+static void
+run_program(struct question *q, const char *path, int depth)
+{
+	struct touched *t;
+	struct stat st;
+	int fd;
+
+	if (depth > 5)
+		return;
+	if (stat(path, &st) < 0) {
+		note_absent(q, path, errno);
+		return;
+	}
+	if (!S_ISREG(st.st_mode) ||
+	    faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) < 0) {
+		note(q->trace, path, FACET_STAT);
+		return;
+	}
+	t = touched_get(q->trace, path);
+	if (t->program)
+		return;
+	t->program = true;
+	add_program(q->trace, path);
+	open_to_read(q, path, false);
+	if (st.st_mode & (S_ISUID | S_ISGID))
+		trace_refuse(q->trace, "it ran the set-id program '%s'", path);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	if (fd < 0) {
+		trace_refuse(
+		    q->trace, "it ran '%s', which can't be read", path);
+		return;
+	}
+	run_file(q, fd, path, depth);
+	close(fd);
+}
+
+void
+events_started(struct trace *trace, const char *program)
+{
+	struct question q = { .trace = trace, .pid = getpid() };
+
+	run_program(&q, program, 0);
+}
+
+/* ---- changes ---- */
+
+static void
+handle_unlink(struct question *q, const char *path)
+{
+	struct stat st;
+	struct touched *t;
+
+	if (is_special(q, path, false))
+		return;
+	if (lstat(path, &st) < 0) {
+		note_absent(q, path, errno);
+		return;
+	}
+	t = write_probing(q->trace, path);
+	t->fresh = true;
+	t->mode_set = t->time_set = false;
+}
+
+static void
+handle_mkdir(struct question *q, const char *path)
+{
+	struct stat st;
+	struct touched *t;
+
+	if (is_special(q, path, false))
+		return;
+	if (lstat(path, &st) == 0) {
+		note(q->trace, path, FACET_TYPE);
+		return;
+	}
+	t = write_probing(q->trace, path);
+	t->fresh = true;
+	q->trace->folders_made++;
+}
+
+/* A name that appears, or replaces what was there. */
+static struct touched *
+arrive(struct question *q, const char *path, bool replaces)
+{
+	struct touched *t;
+	struct stat st;
+
+	if (is_special(q, path, false))
+		return NULL;
+	if (!replaces && lstat(path, &st) == 0) {
+		note(q->trace, path, FACET_TYPE);
+		return NULL;
+	}
+	t = replaces ? write_to(q->trace, path) : write_probing(q->trace, path);
+	t->fresh = true;
+	return t;
+}
+
+static void
+handle_rename(
+    struct question *q, const char *from, const char *to, uint64_t flags)
+{
+	struct touched *t;
+	struct stat st;
+	bool times, mode;
+
+	if (is_special(q, from, false) || is_special(q, to, false)) {
+		trace_refuse(q->trace, "it renamed '%s'", from);
+		return;
+	}
+	if (lstat(from, &st) < 0) {
+		note_absent(q, from, errno);
+		return;
+	}
+	if (flags & ~(uint64_t)1 /* RENAME_NOREPLACE */) {
+		trace_refuse(q->trace, "it exchanged '%s' and '%s'", from, to);
+		return;
+	}
+	t = touched_get(q->trace, from);
+	if (!t->written && !trace_is_own(q->trace, from))
+		trace_refuse(
+		    q->trace, "it renamed '%s', which it did not make", from);
+	t = write_to(q->trace, from);
+	times = t->time_set, mode = t->mode_set;
+	t = arrive(q, to, !(flags & 1));
+	if (!t)
+		return;
+	t->time_set = times, t->mode_set = mode;
+	if (S_ISDIR(st.st_mode)) {
+		t->tree = true;
+		q->trace->folders_made++;
+	}
+}
+
+static void
+handle_link(struct question *q, const char *from, const char *to)
+{
+	struct stamp stamp;
+	mode_t mode;
+
+	if (is_special(q, from, true) || is_special(q, to, false)) {
+		if (strncmp(from, "/proc/", 6) == 0) /* of O_TMPFILE */
+			(void)arrive(q, to, false);
+		return;
+	}
+	if (ask_stat(q, from, false, &stamp, &mode)) {
+		note_absent(q, from, ENOENT);
+		return;
+	}
+	if (S_ISREG(mode))
+		note_content(q, from, &stamp, mode);
+	else
+		note_link(q, from);
+	(void)arrive(q, to, false);
+}
+
+static void
+handle_chown(struct question *q, const char *path, uid_t uid, gid_t gid)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0) {
+		note_absent(q, path, errno);
+		return;
+	}
+	if ((uid != (uid_t)-1 && uid != st.st_uid) ||
+	    (gid != (gid_t)-1 && gid != st.st_gid))
+		trace_refuse(q->trace, "it changed the owner of '%s'", path);
+}
+
+/* Does the call set times of its own, not just the present? */
+static bool
+sets_times(const struct question *q, int number)
+{
+	struct timespec times[2];
+	uint64_t at = argument(
+	    q, number == SYS_utimensat || number == SYS_futimesat ? 2 : 1);
+
+	if (at == 0)
+		return false;
+	if (number != SYS_utimensat)
+		return true;
+	return process_bytes(q->pid, at, times, sizeof(times)) &&
+	    times[1].tv_nsec != UTIME_NOW;
+}
+
+static void
+handle_change(
+    struct question *q, const struct call_spec *spec, const char *path)
+{
+	struct touched *t;
+	struct stat st;
+
+	if (is_special(q, path, false))
+		return;
+	if (stat(path, &st) < 0) {
+		note_absent(q, path, errno);
+		return;
+	}
+	if (spec->call == CALL_CHOWN) {
+		int first = spec->number == SYS_fchownat ? 2 : 1;
+
+		handle_chown(q, path, (uid_t)argument(q, first),
+		    (gid_t)argument(q, first + 1));
+		return;
+	}
+	t = change(q, path);
+	if (spec->call == CALL_CHMOD)
+		t->mode_set = true;
+	if (spec->call == CALL_UTIME)
+		t->time_set = sets_times(q, spec->number);
+}
+
+/* ---- the rest ---- */
+
+static bool
+is_our_stdin(const struct question *q)
+{
+	char name[64];
+	struct stat ours, theirs;
+
+	snprintf(name, sizeof(name), "/proc/%d/fd/0", (int)q->pid);
+	if (stat(name, &theirs) < 0)
+		return false;
+	if (q->trace->input >= 0)
+		return false; /* declared: it is in the key */
+	return fstat(0, &ours) == 0 && ours.st_dev == theirs.st_dev &&
+	    ours.st_ino == theirs.st_ino &&
+	    !(S_ISCHR(ours.st_mode) && ours.st_rdev == 0x103 /* null */);
+}
+
+static void
+handle_stdin(struct question *q, const struct call_spec *spec)
+{
+	uint64_t command = argument(q, 1);
+
+	if (!is_our_stdin(q))
+		return;
+	if (spec->call == CALL_STDIN) {
+		trace_refuse(q->trace, "it read its standard input");
+		return;
+	}
+	if (spec->number == SYS_fcntl && command != F_DUPFD &&
+	    command != F_DUPFD_CLOEXEC)
+		return;
+	/* Shells put it aside and take it back before anything reads it. */
+	if (class_of(q->pid) != PROGRAM_SHELL)
+		trace_refuse(
+		    q->trace, "it made a second name for its standard input");
+}
+
+static void
+handle_connect(struct question *q)
+{
+	struct sockaddr_un address;
+	struct stat st;
+	uint64_t size = argument(q, 2);
+
+	memset(&address, 0, sizeof(address));
+	if (size > sizeof(address))
+		size = sizeof(address);
+	if (!process_bytes(q->pid, argument(q, 1), &address, size)) {
+		q->alive = false;
+		return;
+	}
+	if (address.sun_family == AF_UNIX && address.sun_path[0] == '/') {
+		address.sun_path[sizeof(address.sun_path) - 1] = '\0';
+		if (q->notif->data.nr == SYS_connect &&
+		    lstat(address.sun_path, &st) < 0) {
+			note_absent(q, address.sun_path, errno);
+			return;
+		}
+	}
+	trace_refuse(q->trace,
+	    address.sun_family == AF_UNIX ? "it used a socket"
+	                                  : "it used the network");
+}
+
+static void
+handle_socket(struct question *q)
+{
+	uint64_t family = argument(q, 0), type = argument(q, 1) & 15;
+
+	if (family == AF_UNIX ||
+	    ((family == AF_INET || family == AF_INET6) && type == SOCK_STREAM))
+		return; /* what it does with it will tell */
+	trace_refuse(q->trace, "it used the network");
+}
+
+static void
+handle_clone3(struct question *q)
+{
+	const uint64_t namespaces = CLONE_NEWNS | CLONE_NEWCGROUP |
+	    CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID |
+	    CLONE_NEWNET;
+	uint64_t flags;
+
+	if (!process_bytes(q->pid, argument(q, 0), &flags, sizeof(flags)))
+		q->alive = false;
+	else if (flags & namespaces)
+		trace_refuse(q->trace, "it made a namespace");
+}
+
+static bool
+path_of(struct question *q, int folder, int path, char *to)
+{
+	char what[32];
+	int at = folder < 0 ? AT_FDCWD : (int)argument(q, folder);
+	bool found;
+
+	if (path >= 0 && argument(q, path) != 0)
+		found =
+		    process_path(q->pid, at, argument(q, path), to, PATH_SIZE);
+	else { /* a descriptor alone */
+		snprintf(what, sizeof(what), "fd/%d", at);
+		found = process_link(q->pid, what, to, PATH_SIZE);
+	}
+	if (!found)
+		q->alive = false;
+	return found && to[0] == '/';
+}
+
+static void
+handle_two_paths(
+    struct question *q, const struct call_spec *spec, const char *from)
+{
+	char to[PATH_SIZE];
+	bool at = spec->folder >= 0;
+
+	if (!path_of(q, at ? 2 : -1, at ? 3 : 1, to))
+		return;
+	if (spec->call == CALL_RENAME)
+		handle_rename(q, from, to,
+		    spec->flags < 0 ? 0 : argument(q, spec->flags));
+	else
+		handle_link(q, from, to);
+}
+
+static void
+handle_exec(struct question *q, const char *path)
+{
+	class_of(-q->pid);
+	if (!is_special(q, path, true))
+		run_program(q, path, 0);
+}
+
+static void
+handle_openat2(struct question *q, const char *path)
+{
+	struct open_how how;
+
+	if (process_bytes(q->pid, argument(q, 2), &how, sizeof(how)))
+		handle_open(q, path, how.flags);
+	else
+		q->alive = false;
+}
+
+static void
+handle_path(struct question *q, const struct call_spec *spec, const char *path)
+{
+	uint64_t flags = spec->flags < 0 ? 0 : argument(q, spec->flags);
+
+	switch (spec->call) {
+	case CALL_OPEN:
+		if (spec->number == SYS_creat)
+			flags = O_CREAT | O_WRONLY | O_TRUNC;
+		handle_open(q, path, flags);
+		break;
+	case CALL_OPENAT2: handle_openat2(q, path); break;
+	case CALL_STAT:
+		handle_stat(q, path, !(flags & AT_SYMLINK_NOFOLLOW));
+		break;
+	case CALL_LSTAT: handle_stat(q, path, false); break;
+	case CALL_ATTRIBUTES:
+	case CALL_CHDIR:
+	case CALL_ACCESS: handle_access(q, path); break;
+	case CALL_READLINK: handle_readlink(q, path); break;
+	case CALL_EXEC: handle_exec(q, path); break;
+	case CALL_UNLINK: handle_unlink(q, path); break;
+	case CALL_MKDIR: handle_mkdir(q, path); break;
+	case CALL_SYMLINK:
+	case CALL_MKNOD: (void)arrive(q, path, false); break;
+	case CALL_RENAME:
+	case CALL_LINK: handle_two_paths(q, spec, path); break;
+	default: handle_change(q, spec, path); break;
+	}
+}
+
+/* fstat() is newfstatat() with an empty path in the C library of our day. */
+static bool
+is_fstat(const struct question *q, const struct call_spec *spec)
+{
+	char first;
+
+	return spec->call == CALL_STAT && spec->flags >= 0 &&
+	    (argument(q, spec->flags) & AT_EMPTY_PATH) &&
+	    (argument(q, spec->path) == 0 ||
+	        (process_bytes(q->pid, argument(q, spec->path), &first, 1) &&
+	            first == '\0'));
+}
+
+static void
+handle_without_path(struct question *q, const struct call_spec *spec)
+{
+	switch (spec->call) {
+	case CALL_LISTING: handle_listing(q); break;
+	case CALL_GETCWD: q->trace->asked_cwd = true; break;
+	case CALL_UNAME: q->trace->asked_uname = true; break;
+	case CALL_SOCKET: handle_socket(q); break;
+	case CALL_CONNECT: handle_connect(q); break;
+	case CALL_SENDTO: trace_refuse(q->trace, "it used the network"); break;
+	case CALL_CLONE3: handle_clone3(q); break;
+	case CALL_STDIN:
+	case CALL_DUP_STDIN: handle_stdin(q, spec); break;
+	default: trace_refuse(q->trace, "%s", spec->what); break;
+	}
+}
+
+void
+events_handle(struct question *q)
+{
+	const struct call_spec *spec = filter_find(q->notif->data.nr);
+	char path[PATH_SIZE];
+
+	if (q->notif->data.arch != AUDIT_ARCH_X86_64 || !spec) {
+		trace_refuse(
+		    q->trace, "it ran a program of another architecture");
+		return;
+	}
+	if (spec->path < 0 && spec->call != CALL_CHMOD &&
+	    spec->call != CALL_CHOWN) {
+		handle_without_path(q, spec);
+		return;
+	}
+	if (is_fstat(q, spec))
+		return;
+	if (path_of(q, spec->folder, spec->path, path))
+		handle_path(q, spec, path);
+}
+
+void
+events_logged(struct question *q, int op, const char *path)
+{
+	char tidy[PATH_SIZE];
+
+	if (path[0] != '/' || strlen(path) >= sizeof(tidy)) {
+		trace_refuse(q->trace, "the accelerator's log is damaged");
+		return;
+	}
+	memcpy(tidy, path, strlen(path) + 1);
+	path_tidy(tidy);
+	switch (op) {
+	case RING_OPEN: handle_open(q, tidy, O_RDONLY); break;
+	case RING_STAT: handle_stat(q, tidy, true); break;
+	case RING_LSTAT: handle_stat(q, tidy, false); break;
+	case RING_ACCESS: handle_access(q, tidy); break;
+	case RING_READLINK: handle_readlink(q, tidy); break;
+	default: trace_refuse(q->trace, "the accelerator's log is damaged");
+	}
+}

@@ -1,0 +1,317 @@
+#include "trace/filter.h"
+
+#include <errno.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "trace/ring.h"
+
+#ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
+#define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1UL << 5)
+#endif
+#ifndef SYS_fchmodat2
+#define SYS_fchmodat2 452
+#endif
+
+#define NEW_NAMESPACES \
+	(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | \
+	    CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET)
+
+#define PATH(nr, call_, path_, flags_) \
+	{ \
+		.number = SYS_##nr, .call = call_, .folder = -1, \
+		.path = path_, .flags = flags_, .only_arg = -1 \
+	}
+#define AT(nr, call_, folder_, path_, flags_) \
+	{ \
+		.number = SYS_##nr, .call = call_, .folder = folder_, \
+		.path = path_, .flags = flags_, .only_arg = -1 \
+	}
+#define FAST(nr, call_, folder_, path_, flags_) \
+	{ \
+		.number = SYS_##nr, .call = call_, .folder = folder_, \
+		.path = path_, .flags = flags_, .fast = 1, .only_arg = -1 \
+	}
+#define FD(nr, call_) \
+	{ \
+		.number = SYS_##nr, .call = call_, .folder = 0, .path = -1, \
+		.flags = -1, .only_arg = -1 \
+	}
+#define REFUSED(nr, what_) \
+	{ \
+		.number = SYS_##nr, .call = CALL_REFUSED, .folder = -1, \
+		.path = -1, .flags = -1, .what = what_, .only_arg = -1 \
+	}
+#define ONLY(nr, call_, what_, arg, mask, value) \
+	{ \
+		.number = SYS_##nr, .call = call_, .folder = -1, .path = -1, \
+		.flags = -1, .what = what_, .only_arg = arg, \
+		.only_mask = mask, .only_value = value \
+	}
+#define STDIN(nr, arg) ONLY(nr, CALL_STDIN, NULL, arg, 0, 0)
+
+/* clang-format off */
+static const struct call_spec specs[] = {
+	FAST(open, CALL_OPEN, -1, 0, 1),
+	FAST(openat, CALL_OPEN, 0, 1, 2),
+	AT(openat2, CALL_OPENAT2, 0, 1, 2),
+	{ .number = SYS_creat, .call = CALL_OPEN, .folder = -1, .path = 0,
+	    .flags = -1, .only_arg = -1 },
+	FAST(stat, CALL_STAT, -1, 0, -1),
+	FAST(lstat, CALL_LSTAT, -1, 0, -1),
+	FAST(newfstatat, CALL_STAT, 0, 1, 3),
+	AT(statx, CALL_STAT, 0, 1, 2),
+	FAST(access, CALL_ACCESS, -1, 0, -1),
+	FAST(faccessat, CALL_ACCESS, 0, 1, -1),
+	AT(faccessat2, CALL_ACCESS, 0, 1, 3),
+	FAST(readlink, CALL_READLINK, -1, 0, -1),
+	FAST(readlinkat, CALL_READLINK, 0, 1, -1),
+	PATH(getxattr, CALL_ATTRIBUTES, 0, -1),
+	PATH(lgetxattr, CALL_ATTRIBUTES, 0, -1),
+	PATH(listxattr, CALL_ATTRIBUTES, 0, -1),
+	PATH(llistxattr, CALL_ATTRIBUTES, 0, -1),
+	PATH(execve, CALL_EXEC, 0, -1),
+	AT(execveat, CALL_EXEC, 0, 1, 4),
+	FD(getdents, CALL_LISTING),
+	FD(getdents64, CALL_LISTING),
+	PATH(chdir, CALL_CHDIR, 0, -1),
+	{ .number = SYS_getcwd, .call = CALL_GETCWD, .folder = -1, .path = -1,
+	    .flags = -1, .fast = 1, .only_arg = -1 },
+	ONLY(uname, CALL_UNAME, NULL, -1, 0, 0),
+	PATH(rename, CALL_RENAME, 0, -1),
+	AT(renameat, CALL_RENAME, 0, 1, -1),
+	AT(renameat2, CALL_RENAME, 0, 1, 4),
+	PATH(unlink, CALL_UNLINK, 0, -1),
+	AT(unlinkat, CALL_UNLINK, 0, 1, 2),
+	PATH(rmdir, CALL_UNLINK, 0, -1),
+	PATH(mkdir, CALL_MKDIR, 0, -1),
+	AT(mkdirat, CALL_MKDIR, 0, 1, -1),
+	PATH(mknod, CALL_MKNOD, 0, -1),
+	AT(mknodat, CALL_MKNOD, 0, 1, -1),
+	PATH(link, CALL_LINK, 0, -1),
+	AT(linkat, CALL_LINK, 0, 1, 4),
+	PATH(symlink, CALL_SYMLINK, 1, -1),
+	AT(symlinkat, CALL_SYMLINK, 1, 2, -1),
+	PATH(truncate, CALL_TRUNCATE, 0, -1),
+	PATH(chmod, CALL_CHMOD, 0, -1),
+	AT(fchmodat, CALL_CHMOD, 0, 1, -1),
+	AT(fchmodat2, CALL_CHMOD, 0, 1, 3),
+	FD(fchmod, CALL_CHMOD),
+	PATH(chown, CALL_CHOWN, 0, -1),
+	PATH(lchown, CALL_CHOWN, 0, -1),
+	AT(fchownat, CALL_CHOWN, 0, 1, 4),
+	FD(fchown, CALL_CHOWN),
+	PATH(utime, CALL_UTIME, 0, -1),
+	PATH(utimes, CALL_UTIME, 0, -1),
+	AT(futimesat, CALL_UTIME, 0, 1, -1),
+	AT(utimensat, CALL_UTIME, 0, 1, 3),
+	ONLY(socket, CALL_SOCKET, NULL, -1, 0, 0),
+	ONLY(connect, CALL_CONNECT, NULL, -1, 0, 0),
+	ONLY(bind, CALL_CONNECT, NULL, -1, 0, 0),
+	ONLY(sendto, CALL_SENDTO, NULL, 4, 2, 0),
+	ONLY(clone, CALL_REFUSED, "it made a namespace", 0, 1, NEW_NAMESPACES),
+	ONLY(clone3, CALL_CLONE3, NULL, -1, 0, 0),
+	STDIN(read, 0),
+	STDIN(readv, 0),
+	STDIN(pread64, 0),
+	STDIN(preadv, 0),
+	STDIN(preadv2, 0),
+	STDIN(recvfrom, 0),
+	STDIN(recvmsg, 0),
+	STDIN(recvmmsg, 0),
+	STDIN(splice, 0),
+	STDIN(tee, 0),
+	STDIN(copy_file_range, 0),
+	STDIN(sendfile, 1),
+	STDIN(mmap, 4),
+	ONLY(dup, CALL_DUP_STDIN, NULL, 0, 0, 0),
+	ONLY(dup2, CALL_DUP_STDIN, NULL, 0, 0, 0),
+	ONLY(dup3, CALL_DUP_STDIN, NULL, 0, 0, 0),
+	ONLY(fcntl, CALL_DUP_STDIN, NULL, 0, 0, 0),
+	ONLY(prctl, CALL_REFUSED, "it filtered its own system calls", 0, 0,
+	    PR_SET_SECCOMP),
+	REFUSED(seccomp, "it filtered its own system calls"),
+	REFUSED(io_uring_setup, "it used io_uring"),
+	REFUSED(unshare, "it made a namespace"),
+	REFUSED(setns, "it entered a namespace"),
+	REFUSED(mount, "it mounted a file system"),
+	REFUSED(umount2, "it unmounted a file system"),
+	REFUSED(open_tree, "it mounted a file system"),
+	REFUSED(move_mount, "it mounted a file system"),
+	REFUSED(fsopen, "it mounted a file system"),
+	REFUSED(chroot, "it changed its root folder"),
+	REFUSED(pivot_root, "it changed its root folder"),
+	REFUSED(name_to_handle_at, "it used file handles"),
+	REFUSED(open_by_handle_at, "it used file handles"),
+	REFUSED(inotify_add_watch, "it watched files"),
+	REFUSED(fanotify_init, "it watched files"),
+	REFUSED(setxattr, "it set extended attributes"),
+	REFUSED(lsetxattr, "it set extended attributes"),
+	REFUSED(fsetxattr, "it set extended attributes"),
+	REFUSED(removexattr, "it removed extended attributes"),
+	REFUSED(lremovexattr, "it removed extended attributes"),
+	REFUSED(fremovexattr, "it removed extended attributes"),
+	REFUSED(shmget, "it used System V shared memory"),
+	REFUSED(msgget, "it used System V messages"),
+	REFUSED(semget, "it used System V semaphores"),
+	REFUSED(mq_open, "it used a message queue"),
+};
+/* clang-format on */
+
+#define SPECS (sizeof(specs) / sizeof(*specs))
+#define NUMBER_MAX 512
+
+const struct call_spec *
+filter_find(int number)
+{
+	static uint8_t at[NUMBER_MAX]; /* one more than the place in specs */
+	static bool made;
+
+	for (size_t i = 0; !made && i < SPECS; i++)
+		at[specs[i].number] = (uint8_t)(i + 1);
+	made = true;
+	if (number < 0 || number >= NUMBER_MAX || at[number] == 0)
+		return NULL;
+	return &specs[at[number] - 1];
+}
+
+struct program {
+	struct sock_filter line[16 * SPECS + 64];
+	unsigned short size;
+};
+
+static void
+add(struct program *p, uint16_t code, uint32_t k, uint8_t yes, uint8_t no)
+{
+	p->line[p->size++] = (struct sock_filter){ code, yes, no, k };
+}
+
+static void
+load(struct program *p, size_t offset)
+{
+	add(p, BPF_LD | BPF_W | BPF_ABS, (uint32_t)offset, 0, 0);
+}
+
+static void
+answer(struct program *p, uint32_t action)
+{
+	add(p, BPF_RET | BPF_K, action, 0, 0);
+}
+
+/* Let it through if it comes from behind the accelerator's instruction. */
+static void
+add_fast(struct program *p)
+{
+	size_t at = offsetof(struct seccomp_data, instruction_pointer);
+
+	load(p, at + 4);
+	add(p, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)(RING_STUB_AFTER >> 32), 0,
+	    3);
+	load(p, at);
+	add(p, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)RING_STUB_AFTER, 0, 1);
+	answer(p, SECCOMP_RET_ALLOW);
+	answer(p, SECCOMP_RET_USER_NOTIF);
+}
+
+/* Ask only about calls whose argument fits. */
+static void
+add_only(struct program *p, const struct call_spec *spec)
+{
+	static const uint16_t tests[] = { BPF_JEQ, BPF_JSET };
+	size_t at =
+	    offsetof(struct seccomp_data, args) + 8 * (size_t)spec->only_arg;
+
+	if (spec->only_mask == 2) { /* any bit of either half */
+		load(p, at);
+		add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 3);
+		load(p, at + 4);
+		add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 1);
+		answer(p, SECCOMP_RET_ALLOW);
+		answer(p, SECCOMP_RET_USER_NOTIF);
+		return;
+	}
+	load(p, at); /* descriptors and flags: the low half */
+	add(p, BPF_JMP | BPF_K | tests[spec->only_mask], spec->only_value, 1,
+	    0);
+	answer(p, SECCOMP_RET_ALLOW);
+	answer(p, SECCOMP_RET_USER_NOTIF);
+}
+
+static void
+add_spec(struct program *p, const struct call_spec *spec, bool fast)
+{
+	unsigned short test = p->size;
+
+	add(p, BPF_JMP | BPF_JEQ | BPF_K, spec->number, 0, 0);
+	if (fast && spec->fast)
+		add_fast(p);
+	else if (spec->only_arg >= 0)
+		add_only(p, spec);
+	else
+		answer(p, SECCOMP_RET_USER_NOTIF);
+	p->line[test].jf = (uint8_t)(p->size - test - 1);
+}
+
+/*
+ * Calls of 32-bit programs have other numbers. The few by which one could get
+ * at a file are asked about, so that it is noticed and refused.
+ */
+static void
+add_other_architecture(struct program *p)
+{
+	static const uint8_t numbers[] = { 5 /* open */, 8 /* creat */,
+		10 /* unlink */, 11 /* execve */, 38 /* rename */, 9 /* link */,
+		83 /* symlink */ };
+	unsigned short test;
+
+	load(p, offsetof(struct seccomp_data, arch));
+	test = p->size;
+	add(p, BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 0, 0);
+	load(p, offsetof(struct seccomp_data, nr));
+	for (size_t i = 0; i < sizeof(numbers); i++) {
+		add(p, BPF_JMP | BPF_JEQ | BPF_K, numbers[i], 0, 1);
+		answer(p, SECCOMP_RET_USER_NOTIF);
+	}
+	add(p, BPF_JMP | BPF_JEQ | BPF_K, 295 /* openat */, 0, 1);
+	answer(p, SECCOMP_RET_USER_NOTIF);
+	answer(p, SECCOMP_RET_ALLOW);
+	p->line[test].jt = (uint8_t)(p->size - test - 1);
+}
+
+static int
+install(const struct sock_fprog *filter)
+{
+	unsigned long flags = SECCOMP_FILTER_FLAG_NEW_LISTENER;
+	int fd = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
+	    flags | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, filter);
+
+	if (fd < 0 && errno == EINVAL) /* before 5.19 */
+		fd = (int)syscall(
+		    SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, filter);
+	return fd;
+}
+
+int
+filter_install(bool fast)
+{
+	struct program p = { .size = 0 };
+	struct sock_fprog filter;
+	int fd;
+
+	add_other_architecture(&p);
+	load(&p, offsetof(struct seccomp_data, nr));
+	for (size_t i = 0; i < SPECS; i++)
+		add_spec(&p, &specs[i], fast);
+	answer(&p, SECCOMP_RET_ALLOW);
+	filter = (struct sock_fprog){ p.size, p.line };
+	fd = install(&filter);
+	if (fd < 0 && errno == EACCES &&
+	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0)
+		fd = install(&filter);
+	return fd;
+}

@@ -1,0 +1,69 @@
+#ifndef FILTER_H
+#define FILTER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * Which system calls we are told of, and how each is to be understood. One table
+ * makes both the seccomp filter and the supervisor's dispatch.
+ */
+
+enum call {
+	CALL_OPEN = 1, /* flags: number of the argument */
+	CALL_OPENAT2,
+	CALL_STAT,
+	CALL_LSTAT,
+	CALL_ACCESS,
+	CALL_READLINK,
+	CALL_ATTRIBUTES, /* extended ones, and the like: that it is there */
+	CALL_EXEC,
+	CALL_LISTING,
+	CALL_CHDIR,
+	CALL_GETCWD,
+	CALL_UNAME,
+	CALL_RENAME,
+	CALL_UNLINK,
+	CALL_MKDIR,
+	CALL_MKNOD,
+	CALL_LINK,
+	CALL_SYMLINK,
+	CALL_TRUNCATE,
+	CALL_CHMOD,
+	CALL_CHOWN,
+	CALL_UTIME,
+	CALL_SOCKET,
+	CALL_CONNECT,
+	CALL_SENDTO,
+	CALL_CLONE3,
+	CALL_STDIN, /* reads descriptor 0 */
+	CALL_DUP_STDIN,
+	CALL_REFUSED, /* just to be refused: `what` says as what */
+};
+
+struct call_spec {
+	uint16_t number;
+	uint8_t call;
+	int8_t folder;     /* argument that is the folder's descriptor, or -1 */
+	int8_t path;       /* argument that is the path; -1: a descriptor's, in
+	                     * `folder` */
+	int8_t flags;      /* argument with flags, or -1 */
+	const char *what;  /* for a refusal: "it ..." */
+	uint8_t fast;      /* let through when it comes from the accelerator */
+	int8_t only_arg;   /* only if this argument ... */
+	uint8_t only_mask; /* 0: equals only_value; 1: has a bit of it; 2: is
+	                     * not zero */
+	uint32_t only_value;
+};
+
+/* NULL if we did not ask for it. */
+const struct call_spec *filter_find(int number);
+
+/*
+ * Put the filter on the calling thread. Returns the listener, or -1 with errno.
+ * `fast`: let the accelerator's calls through.
+ */
+int filter_install(bool fast);
+
+#endif

@@ -1,0 +1,130 @@
+/* Looking into a process that waits for our answer. */
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "trace/internal.h"
+
+#define PAGE 4096u
+
+bool
+process_bytes(pid_t pid, uint64_t address, void *to, size_t size)
+{
+	struct iovec here = { to, size };
+	struct iovec there = { (void *)(uintptr_t)address, size };
+
+	return process_vm_readv(pid, &here, 1, &there, 1, 0) == (ssize_t)size;
+}
+
+/* A page at a time, since the next may not be there. */
+bool
+process_text(pid_t pid, uint64_t address, char *to, size_t size)
+{
+	size_t done = 0;
+
+	while (done < size) {
+		size_t want = PAGE - (address + done) % PAGE;
+
+		if (done == 0 && want > 256)
+			want = 256; /* most paths are shorter */
+		if (want > size - done)
+			want = size - done;
+		if (!process_bytes(pid, address + done, to + done, want))
+			return false;
+		if (memchr(to + done, '\0', want))
+			return true;
+		done += want;
+	}
+	return false;
+}
+
+bool
+process_link(pid_t pid, const char *what, char *to, size_t size)
+{
+	char name[64];
+	ssize_t got;
+
+	snprintf(name, sizeof(name), "/proc/%d/%s", (int)pid, what);
+	got = readlink(name, to, size - 1);
+	if (got < 0 || (size_t)got >= size - 1)
+		return false;
+	to[got] = '\0';
+	return true;
+}
+
+/* Drop "//" and "/./", and a slash at the end; ".." stays, since what is in
+ * front of it may be a link. */
+void
+path_tidy(char *path)
+{
+	char *to = path;
+	const char *from = path;
+
+	while (*from) {
+		if (from[0] == '/' && from[1] == '/')
+			from++;
+		else if (from[0] == '/' && from[1] == '.' &&
+		    (from[2] == '/' || from[2] == '\0'))
+			from += 2;
+		else
+			*to++ = *from++;
+	}
+	if (to > path + 1 && to[-1] == '/')
+		to--;
+	if (to == path)
+		*to++ = '/';
+	*to = '\0';
+}
+
+/* The folder is a real path, so that leading ".." can be taken off with it. */
+static bool
+join(char *folder, size_t size, const char *name)
+{
+	size_t len = strlen(folder), more;
+
+	while (strncmp(name, "../", 3) == 0 || strcmp(name, "..") == 0 ||
+	    strncmp(name, "./", 2) == 0) {
+		bool up = name[1] == '.';
+
+		name += up ? 2 : 1;
+		while (*name == '/')
+			name++;
+		while (up && len > 0 && folder[--len] != '/')
+			;
+	}
+	more = strlen(name);
+	if (len + more + 2 > size)
+		return false;
+	folder[len] = '/';
+	memcpy(folder + len + 1, name, more + 1);
+	return true;
+}
+
+bool
+process_path(pid_t pid, int folder, uint64_t address, char *to, size_t size)
+{
+	char name[PATH_MAX], what[32];
+
+	if (!process_text(pid, address, name, sizeof(name)))
+		return false;
+	if (name[0] == '/') {
+		memcpy(to, name, strlen(name) + 1);
+		path_tidy(to);
+		return true;
+	}
+	if (folder == AT_FDCWD)
+		memcpy(what, "cwd", 4);
+	else
+		snprintf(what, sizeof(what), "fd/%d", folder);
+	if (!process_link(pid, what, to, size))
+		return false;
+	if (to[0] != '/')
+		return false; /* a pipe, or deleted */
+	if (name[0] && !join(to, size, name))
+		return false;
+	path_tidy(to);
+	return true;
+}

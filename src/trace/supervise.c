@@ -1,0 +1,659 @@
+/*
+ * The supervisor: starts the command under the filter, answers its calls, passes
+ * on what it prints, and stays until the last process of it has ended.
+ *
+ *	fork; the child installs the filter and sends us the listener; it runs
+ *	the command, whose first exec is the first call that we see
+ *	until the command has ended: answer calls, pass output on
+ *	until the rest have ended: the same, but not for long: what outlives the
+ *	command goes on with a copy of us, and nothing is recorded
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <pty.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "trace/internal.h"
+#include "trace/library.h"
+#include "trace/ring.h"
+
+#ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS
+#define SECCOMP_IOCTL_NOTIF_SET_FLAGS SECCOMP_IOW(4, __u64)
+#define SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP (1UL << 0)
+#endif
+
+#define GRACE_MS 100      /* for what the command left to end */
+#define CHUNK (64 * 1024) /* of output at a time */
+
+struct stream {
+	int from;    /* what the command prints into, our end; -1: at its end */
+	int to;      /* where it goes */
+	int child;   /* the command's end */
+	bool broken; /* whoever reads `to` is gone */
+	struct capture *capture;
+};
+
+struct supervisor {
+	struct trace *trace;
+	pid_t pid;
+	int pidfd, listener, signals, channel;
+	struct stream stream[2];
+	char *ring;       /* shared with the accelerator, or NULL */
+	uint32_t ring_at; /* what was read of it */
+	int ring_fd;
+	char *library;
+	sigset_t old_mask;
+	struct seccomp_notif *notif;
+	struct seccomp_notif_resp *answer;
+	bool ended;
+};
+
+/* ---- the accelerator's log ---- */
+
+static void
+take_entry(struct supervisor *s, const struct ring_entry *entry)
+{
+	struct question q = {
+		.trace = s->trace,
+		.pid = (pid_t)entry->pid,
+		.alive = true,
+		.answered = true,
+		.error = entry->error,
+		.stamp = { entry->dev, entry->ino, entry->file_size,
+		    entry->mtime_ns, entry->ctime_ns },
+		.mode = entry->mode,
+	};
+
+	if (entry->path_size + sizeof(*entry) >= entry->size ||
+	    entry->path[entry->path_size] != '\0')
+		trace_refuse(s->trace, "the accelerator's log is damaged");
+	else
+		events_logged(&q, entry->op, entry->path);
+}
+
+/* Read on as far as entries are finished. True if none was left unfinished. */
+static bool
+drain_ring(struct supervisor *s)
+{
+	const struct ring_header *header = (void *)s->ring;
+	uint32_t head;
+
+	if (!s->ring)
+		return true;
+	head = __atomic_load_n(&header->head, __ATOMIC_ACQUIRE);
+	while (s->ring_at < head) {
+		struct ring_entry *entry = (void *)(s->ring + s->ring_at);
+
+		if (s->ring_at + sizeof(*entry) > RING_SIZE)
+			return true; /* full: the rest was asked of us */
+		if (__atomic_load_n(&entry->state, __ATOMIC_ACQUIRE) !=
+		    RING_DONE)
+			return s->ring_at + entry->size > RING_SIZE &&
+			    entry->size != 0;
+		if (entry->size < sizeof(*entry) || entry->size % 8 ||
+		    entry->size > RING_SIZE - s->ring_at) {
+			trace_refuse(
+			    s->trace, "the accelerator's log is damaged");
+			s->ring_at = RING_SIZE;
+			return true;
+		}
+		take_entry(s, entry);
+		s->ring_at += entry->size;
+	}
+	return true;
+}
+
+static void
+open_ring(struct supervisor *s)
+{
+	struct ring_header *header;
+	struct error err = { 0 };
+	void *map;
+
+	s->library = library_path(s->trace->tarn_dir, &err);
+	if (!s->library || !library_fits(s->trace->program))
+		return;
+	s->ring_fd = memfd_create("tarn", MFD_CLOEXEC);
+	if (s->ring_fd < 0 || ftruncate(s->ring_fd, RING_SIZE) < 0)
+		return;
+	map = mmap(
+	    NULL, RING_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, s->ring_fd, 0);
+	if (map == MAP_FAILED)
+		return;
+	header = map;
+	header->magic = RING_MAGIC;
+	header->version = RING_VERSION;
+	header->size = RING_SIZE;
+	header->head = sizeof(*header);
+	s->ring = map;
+	s->ring_at = sizeof(*header);
+}
+
+/* ---- calls ---- */
+
+static bool
+is_library(const struct supervisor *s, const char *path)
+{
+	char ring[64];
+
+	if (!s->ring)
+		return false;
+	snprintf(
+	    ring, sizeof(ring), "/proc/%d/fd/%d", (int)getpid(), s->ring_fd);
+	return strcmp(path, ring) == 0 || strcmp(path, s->library) == 0;
+}
+
+/* What the accelerator does for itself is no business of the command. */
+static bool
+is_own_call(const struct supervisor *s)
+{
+	char path[PATH_MAX];
+	const struct seccomp_data *data = &s->notif->data;
+
+	if (!s->ring || data->nr != SYS_openat ||
+	    !process_text(
+	        (pid_t)s->notif->pid, data->args[1], path, sizeof(path)))
+		return false;
+	return is_library(s, path);
+}
+
+static void
+answer_call(struct supervisor *s)
+{
+	struct question q = { .trace = s->trace, .alive = true };
+
+	memset(s->notif, 0, sizeof(*s->notif));
+	if (ioctl(s->listener, SECCOMP_IOCTL_NOTIF_RECV, s->notif) < 0)
+		return; /* its caller was killed meanwhile */
+	drain_ring(s);
+	q.notif = s->notif;
+	q.pid = (pid_t)s->notif->pid;
+	if (!s->ended || q.trace->refusal[0] == '\0') {
+		if (!is_own_call(s))
+			events_handle(&q);
+	}
+	memset(s->answer, 0, sizeof(*s->answer));
+	s->answer->id = s->notif->id;
+	s->answer->flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
+	if (ioctl(s->listener, SECCOMP_IOCTL_NOTIF_SEND, s->answer) < 0)
+		return; /* killed: whatever it said, it did not come to pass */
+	if (!q.alive)
+		trace_refuse(
+		    s->trace, "a process of it could not be looked into");
+}
+
+/* ---- starting ---- */
+
+static void
+send_listener(int channel, int listener, int error)
+{
+	char room[CMSG_SPACE(sizeof(int))] = { 0 };
+	struct iovec data = { &error, sizeof(error) };
+	struct msghdr message = { .msg_iov = &data, .msg_iovlen = 1 };
+	struct cmsghdr *head;
+
+	if (listener >= 0) {
+		message.msg_control = room;
+		message.msg_controllen = sizeof(room);
+		head = CMSG_FIRSTHDR(&message);
+		head->cmsg_level = SOL_SOCKET;
+		head->cmsg_type = SCM_RIGHTS;
+		head->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(head), &listener, sizeof(int));
+	}
+	(void)!sendmsg(channel, &message, MSG_NOSIGNAL);
+}
+
+static int
+receive_listener(int channel, int *error)
+{
+	char room[CMSG_SPACE(sizeof(int))] = { 0 };
+	struct iovec data = { error, sizeof(*error) };
+	struct msghdr message = {
+		.msg_iov = &data,
+		.msg_iovlen = 1,
+		.msg_control = room,
+		.msg_controllen = sizeof(room),
+	};
+	struct cmsghdr *head;
+	int fd;
+
+	*error = EPIPE;
+	if (recvmsg(channel, &message, MSG_CMSG_CLOEXEC) <= 0)
+		return -1;
+	head = CMSG_FIRSTHDR(&message);
+	if (!head || head->cmsg_type != SCM_RIGHTS)
+		return -1;
+	memcpy(&fd, CMSG_DATA(head), sizeof(int));
+	return fd;
+}
+
+/* Where the command prints: a pipe, or a terminal if it had one. */
+static int
+open_stream(struct stream *stream, int to, struct capture *capture)
+{
+	struct termios settings;
+	struct winsize window;
+	int ends[2];
+
+	*stream = (struct stream){ -1, to, -1, false, capture };
+	if (isatty(to)) {
+		if (openpty(&ends[0], &ends[1], NULL, NULL, NULL) < 0)
+			return -1;
+		if (tcgetattr(ends[1], &settings) == 0) {
+			cfmakeraw(&settings);
+			tcsetattr(ends[1], TCSANOW, &settings);
+		}
+		if (ioctl(to, TIOCGWINSZ, &window) == 0)
+			ioctl(ends[1], TIOCSWINSZ, &window);
+		fcntl(ends[0], F_SETFD, FD_CLOEXEC);
+		fcntl(ends[1], F_SETFD, FD_CLOEXEC);
+	} else if (pipe2(ends, O_CLOEXEC) < 0)
+		return -1;
+	fcntl(ends[0], F_SETFL, O_NONBLOCK);
+	stream->from = ends[0];
+	stream->child = ends[1];
+	return 0;
+}
+
+static bool
+is_open(int fd)
+{
+	return fcntl(fd, F_GETFD) >= 0;
+}
+
+static int
+open_streams(struct supervisor *s)
+{
+	struct trace *trace = s->trace;
+
+	for (int i = 0; i < 2; i++)
+		s->stream[i] = (struct stream){ .from = -1, .child = -1 };
+	if (is_open(1) && open_stream(&s->stream[0], 1, &trace->out) < 0)
+		return -1;
+	if (!trace->one_stream && is_open(2))
+		return open_stream(&s->stream[1], 2, &trace->err);
+	return 0;
+}
+
+static char **
+accelerated_environment(const struct supervisor *s)
+{
+	char *const *old = s->trace->environment;
+	const char *preloaded = NULL;
+	size_t count = 0, kept = 0;
+	char **env;
+
+	while (old[count])
+		count++;
+	env = xrealloc(NULL, count + 3, sizeof(*env));
+	for (size_t i = 0; i < count; i++) {
+		if (strncmp(old[i], "LD_PRELOAD=", 11) == 0)
+			preloaded = old[i] + 11;
+		else
+			env[kept++] = old[i];
+	}
+	env[kept++] = preloaded && *preloaded
+	    ? xasprintf("LD_PRELOAD=%s:%s", s->library, preloaded)
+	    : xasprintf("LD_PRELOAD=%s", s->library);
+	env[kept++] =
+	    xasprintf(RING_ENV "=/proc/%d/fd/%d", (int)getppid(), s->ring_fd);
+	env[kept] = NULL;
+	return env;
+}
+
+/* As execvp() has it: a text without "#!" is for the shell. */
+static void
+run(const struct trace *trace, char *const *env)
+{
+	size_t count = 0;
+	auto_free char **words = NULL;
+
+	execve(trace->program, trace->argv, env);
+	if (errno != ENOEXEC)
+		return;
+	while (trace->argv[count])
+		count++;
+	words = xrealloc(NULL, count + 2, sizeof(*words));
+	words[0] = (char *)(uintptr_t) "sh";
+	words[1] = (char *)(uintptr_t)trace->program;
+	for (size_t i = 1; i <= count; i++)
+		words[i + 1] = trace->argv[i];
+	execve("/bin/sh", words, env);
+}
+
+static void
+become_command(struct supervisor *s, int channel)
+{
+	struct trace *trace = s->trace;
+	char *const *env = trace->environment;
+	int listener = -1, error = 0;
+
+	for (int i = 0; i < 2; i++) {
+		if (s->stream[i].child >= 0)
+			dup2(s->stream[i].child, i + 1);
+	}
+	if (trace->one_stream && s->stream[0].child >= 0)
+		dup2(s->stream[0].child, 2);
+	if (trace->input >= 0)
+		dup2(trace->input, 0);
+	if (s->ring)
+		env = accelerated_environment(s);
+	sigprocmask(SIG_SETMASK, &s->old_mask, NULL);
+	if (trace->observe) {
+		listener = filter_install(s->ring != NULL);
+		error = listener < 0 ? errno : 0;
+	}
+	send_listener(channel, listener, error);
+	if (listener >= 0)
+		close(listener);
+	run(trace, env);
+	error = errno;
+	(void)!write(channel, &error, sizeof(error));
+	_exit(error == ENOENT ? 127 : 126);
+}
+
+static void
+close_child_ends(struct supervisor *s)
+{
+	for (int i = 0; i < 2; i++) {
+		if (s->stream[i].child >= 0)
+			close(s->stream[i].child);
+		s->stream[i].child = -1;
+	}
+}
+
+static void
+tune_listener(int listener)
+{
+	(void)ioctl(listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS,
+	    SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
+}
+
+static int
+start(struct supervisor *s, struct error *err)
+{
+	int channel[2], error = 0;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, channel) < 0)
+		return error_errno(err, "cannot make a socket pair");
+	if (open_streams(s) < 0)
+		return error_errno(err, "cannot make a pipe");
+	s->pid = fork();
+	if (s->pid < 0)
+		return error_errno(err, "cannot fork");
+	if (s->pid == 0)
+		become_command(s, channel[1]);
+	signal(SIGPIPE, SIG_IGN); /* not before: the command would inherit it */
+	close(channel[1]);
+	close_child_ends(s);
+	s->channel = channel[0];
+	s->pidfd = (int)syscall(SYS_pidfd_open, s->pid, 0);
+	s->listener = receive_listener(s->channel, &error);
+	if (s->listener >= 0) {
+		tune_listener(s->listener);
+		s->trace->observer = s->ring ? "accelerated" : "observed";
+	} else if (s->trace->observe)
+		trace_refuse(s->trace, "it could not be observed: %s",
+		    strerror(error ? error : EPIPE));
+	return 0;
+}
+
+/* ---- output ---- */
+
+static void
+note_order(struct trace *trace, size_t size, uint32_t which)
+{
+	uint32_t *last =
+	    trace->order_count ? &trace->order[trace->order_count - 1] : NULL;
+
+	if (last && (*last & 1) == which &&
+	    (*last >> 1) + size < UINT32_MAX / 2) {
+		*last += (uint32_t)size << 1;
+		return;
+	}
+	if (trace->order_count == trace->order_cap) {
+		trace->order_cap = trace->order_cap ? 2 * trace->order_cap : 16;
+		trace->order = xrealloc(
+		    trace->order, trace->order_cap, sizeof(*trace->order));
+	}
+	trace->order[trace->order_count++] = (uint32_t)size << 1 | which;
+}
+
+static void
+end_stream(struct stream *stream)
+{
+	close(stream->from);
+	stream->from = -1;
+}
+
+static void
+pass_on(struct supervisor *s, int which)
+{
+	struct stream *stream = &s->stream[which];
+	struct error err = { 0 };
+	char data[CHUNK];
+	ssize_t got = read(stream->from, data, sizeof(data));
+
+	if (got < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (got <= 0) { /* a terminal ends with EIO */
+		end_stream(stream);
+		return;
+	}
+	note_order(s->trace, (size_t)got, (uint32_t)which);
+	if (capture_add(stream->capture, s->trace->tarn_dir, data, (size_t)got,
+	        &err) < 0)
+		trace_refuse(s->trace, "%s", err.text);
+	if (file_write_all(stream->to, data, (size_t)got) < 0) {
+		/* As the command would see it: its next write fails. */
+		stream->broken = true;
+		trace_refuse(s->trace,
+		    "what it printed could not be passed "
+		    "on: %s",
+		    strerror(errno));
+		end_stream(stream);
+	}
+}
+
+/* ---- the loop ---- */
+
+/* A key on the terminal reaches the command by itself; what was sent to us alone
+ * is for it. */
+static void
+forward_signal(struct supervisor *s)
+{
+	struct signalfd_siginfo info;
+
+	if (read(s->signals, &info, sizeof(info)) != sizeof(info))
+		return;
+	if (info.ssi_code == SI_KERNEL || s->ended)
+		return;
+	kill(s->pid, (int)info.ssi_signo);
+}
+
+static void
+reap(struct supervisor *s)
+{
+	int error = 0;
+
+	if (waitpid(s->pid, &s->trace->status, WNOHANG) != s->pid)
+		return;
+	s->ended = true;
+	if (recv(s->channel, &error, sizeof(error), MSG_DONTWAIT) ==
+	    (ssize_t)sizeof(error))
+		s->trace->exec_error = error;
+}
+
+enum { ON_LISTENER, ON_OUT, ON_ERR, ON_PID, ON_SIGNALS, ON_COUNT };
+
+static void
+watch(const struct supervisor *s, struct pollfd *fds)
+{
+	const int fd[ON_COUNT] = { s->listener, s->stream[0].from,
+		s->stream[1].from, s->ended ? -1 : s->pidfd, s->signals };
+
+	for (int i = 0; i < ON_COUNT; i++)
+		fds[i] = (struct pollfd){ .fd = fd[i], .events = POLLIN };
+}
+
+/* Wait for what comes next and see to it. False if nothing came in time. */
+static bool
+step(struct supervisor *s, int timeout)
+{
+	struct pollfd fds[ON_COUNT];
+	int ready;
+
+	watch(s, fds);
+	ready = poll(fds, ON_COUNT, timeout);
+	if (ready == 0)
+		return false;
+	if (ready < 0)
+		return true;
+	if (fds[ON_LISTENER].revents & POLLIN)
+		answer_call(s);
+	else if (fds[ON_LISTENER].revents & (POLLHUP | POLLERR)) {
+		close(s->listener);
+		s->listener = -1; /* the last of them has ended */
+	}
+	if (fds[ON_OUT].revents)
+		pass_on(s, 0);
+	if (fds[ON_ERR].revents)
+		pass_on(s, 1);
+	if (fds[ON_SIGNALS].revents)
+		forward_signal(s);
+	if (fds[ON_PID].revents)
+		reap(s);
+	return true;
+}
+
+static bool
+all_over(const struct supervisor *s)
+{
+	return s->listener < 0 && s->stream[0].from < 0 &&
+	    s->stream[1].from < 0;
+}
+
+static int64_t
+now_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000ll + now.tv_nsec / 1000;
+}
+
+/* A copy of us sees to what outlives the command, which we can't wait for. */
+static void
+leave_behind(struct supervisor *s)
+{
+	trace_refuse(s->trace, "a process of it outlived it");
+	if (fork() != 0)
+		return;
+	prctl(PR_SET_NAME, "tarn-observer");
+	while (!all_over(s))
+		(void)step(s, -1);
+	_exit(0);
+}
+
+static void
+supervise(struct supervisor *s)
+{
+	int64_t end;
+
+	while (!s->ended)
+		(void)step(s, -1);
+	end = now_us() + GRACE_MS * 1000;
+	while (!all_over(s)) {
+		int64_t left = end - now_us();
+
+		if (left <= 0 || !step(s, (int)(left / 1000 + 1)))
+			break;
+	}
+	if (!all_over(s))
+		leave_behind(s);
+	if (!drain_ring(s))
+		trace_refuse(s->trace,
+		    "a process of it was killed half way "
+		    "through a call");
+}
+
+static void
+take_signals(struct supervisor *s)
+{
+	static const int ours[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1,
+		SIGUSR2 };
+	sigset_t set;
+
+	sigemptyset(&set);
+	for (size_t i = 0; i < sizeof(ours) / sizeof(*ours); i++)
+		sigaddset(&set, ours[i]);
+	sigprocmask(SIG_BLOCK, &set, &s->old_mask);
+	s->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static void
+finish(struct supervisor *s)
+{
+	const int fds[] = { s->listener, s->pidfd, s->signals, s->channel,
+		s->ring_fd, s->stream[0].from, s->stream[1].from };
+
+	sigprocmask(SIG_SETMASK, &s->old_mask, NULL);
+	for (size_t i = 0; i < sizeof(fds) / sizeof(*fds); i++) {
+		if (fds[i] >= 0)
+			close(fds[i]);
+	}
+	if (s->ring)
+		munmap(s->ring, RING_SIZE);
+	free(s->library);
+	free(s->notif);
+	free(s->answer);
+}
+
+int
+trace_run(struct trace *trace, struct error *err)
+{
+	struct supervisor s = { .trace = trace,
+		.pidfd = -1,
+		.listener = -1,
+		.signals = -1,
+		.channel = -1,
+		.ring_fd = -1 };
+	int64_t begin = now_us();
+	int status;
+
+	capture_init(&trace->out);
+	capture_init(&trace->err);
+	trace->observer = "unobserved";
+	s.notif =
+	    xmalloc(sizeof(*s.notif) + 256); /* a newer kernel's is longer */
+	s.answer = xmalloc(sizeof(*s.answer) + 256);
+	if (trace->observe && trace->accelerate)
+		open_ring(&s);
+	if (trace->observe)
+		events_started(trace, trace->program);
+	take_signals(&s);
+	status = start(&s, err);
+	if (status == 0)
+		supervise(&s);
+	trace->wall_us = (uint64_t)(now_us() - begin);
+	finish(&s);
+	return status;
+}
