@@ -23,6 +23,7 @@
 #include "locations/location.h"
 #include "store/content.h"
 #include "store/cursor.h"
+#include "store/machine.h"
 
 #define TAG_MEMO 1
 #define TAG_ABSENT 2
@@ -215,18 +216,15 @@ add_all_variables(const struct world *world, struct buf *to)
 	auto_free char **sorted = NULL;
 	size_t count = 0;
 
-	for (char *const *v = world->environment; v && *v; v++) {
-		auto_free char *name = strndup(*v, strcspn(*v, "="));
-
-		if (world->ignored && world->ignored(name))
-			continue;
-		sorted = xrealloc(sorted, count + 1, sizeof(*sorted));
-		sorted[count++] = *v;
-	}
+	while (world->environment && world->environment[count])
+		count++;
+	sorted = xrealloc(NULL, count, sizeof(*sorted));
+	for (size_t i = 0; i < count; i++)
+		sorted[i] = world->environment[i];
 	if (count > 0)
 		qsort(sorted, count, sizeof(*sorted), by_text);
 	for (size_t i = 0; i < count; i++)
-		buf_add(to, sorted[i], strlen(sorted[i]) + 1);
+		world->add_variable(sorted[i], to);
 }
 
 /* The text of a variable or of a fact about the machine. */
@@ -246,7 +244,10 @@ add_fact(const struct looking *l, struct buf *to)
 		value = l->world->root;
 	else if (strcmp(name, "cwd") == 0)
 		value = l->world->cwd;
-	else if (strcmp(name, "uname") == 0 && uname(&names) == 0) {
+	else if (strcmp(name, "cpu") == 0) {
+		machine_add_cpu(to);
+		return;
+	} else if (strcmp(name, "uname") == 0 && uname(&names) == 0) {
 		buf_addf(to, "%s %s %s %s", names.sysname, names.release,
 		    names.version, names.machine);
 		return;

@@ -26,8 +26,8 @@ enum place {
 	PLACE_ABSOLUTE, /* nothing */
 	PLACE_OUTPUT, /* the path is "0": the output that the arguments name */
 	PLACE_VARIABLE, /* an environment variable's name, or "*" for all of
-	                 * them but those that world.ignored() names */
-	PLACE_MACHINE,  /* "uname", "root", "cwd": see pathset.c */
+	                 * them as world.add_variable() has them */
+	PLACE_MACHINE,  /* "uname", "cpu", "root", "cwd" */
 	PLACES,
 };
 
@@ -77,8 +77,9 @@ struct world {
 	const char *root, *cwd;     /* absolute, without a slash at the end */
 	const char *const *outputs; /* by number, absolute; NULL at the end */
 	char *const *environment;
-	bool (*ignored)(const char *name); /* variables that never count */
-	struct table *table;               /* may be NULL */
+	/* Append what counts of `entry` ("NAME=VALUE"), which may be nothing. */
+	void (*add_variable)(const char *entry, struct buf *to);
+	struct table *table; /* may be NULL */
 };
 
 /* What was seen. */

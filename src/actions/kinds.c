@@ -1,0 +1,142 @@
+/* Every kind of action, the particular before the general. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "actions/action.h"
+#include "base/mem.h"
+
+#define ROOT_MARK "\001R"
+
+const struct action_kind *const action_kinds[] = {
+	&action_compile,
+	&action_command,
+	NULL,
+};
+
+const struct action_kind *
+action_kind_named(const char *name)
+{
+	for (const struct action_kind *const *kind = action_kinds; *kind;
+	     kind++) {
+		if (strcmp((*kind)->name, name) == 0)
+			return *kind;
+	}
+	return NULL;
+}
+
+void
+action_describe(struct action *action, const struct action_kind *kind)
+{
+	size_t count = 0;
+
+	while (action->argv[count])
+		count++;
+	action->words = xrealloc(NULL, count + 2, sizeof(*action->words));
+	memcpy(action->words, action->argv, (count + 1) * sizeof(char *));
+	for (size_t i = 0; !kind; i++) {
+		if (action_kinds[i]->claims(action->argv))
+			kind = action_kinds[i];
+	}
+	action->kind = kind;
+	kind->describe(action);
+}
+
+void
+action_release(struct action *action)
+{
+	for (size_t i = 0; i < action->source_count; i++)
+		free(action->sources[i]);
+	free(action->sources);
+	free(action->words);
+	free(action->own_word);
+	free(action->output);
+	free(action->depfile);
+}
+
+char *
+action_path(const struct action *action, const char *path)
+{
+	size_t size = strlen(action->cwd);
+
+	if (path[0] == '/')
+		return xstrdup(path);
+	/* The working directory is a real path, so ".." can be taken off it. */
+	for (;;) {
+		if (strncmp(path, "../", 3) == 0) {
+			path += 3;
+			while (size > 0 && action->cwd[--size] != '/')
+				;
+		} else if (strncmp(path, "./", 2) == 0)
+			path += 2;
+		else if (path[0] == '/')
+			path++;
+		else
+			break;
+	}
+	return xasprintf("%.*s/%s", (int)size, action->cwd, path);
+}
+
+void
+action_add_source(struct action *action, const char *path)
+{
+	action->sources = xrealloc(action->sources, action->source_count + 1,
+	    sizeof(*action->sources));
+	action->sources[action->source_count++] = action_path(action, path);
+}
+
+/* Where `root` stands in `text` as a whole path or the beginning of one. */
+static const char *
+find_root(const char *text, const char *root)
+{
+	size_t size = strlen(root);
+	const char *at = text;
+
+	if (size < 2)
+		return NULL;
+	while ((at = strstr(at, root))) {
+		if (!at[size] || strchr("/:,=;\"' ", at[size]))
+			return at;
+		at++;
+	}
+	return NULL;
+}
+
+bool
+action_names_root(const char *text, const char *root)
+{
+	return find_root(text, root) != NULL;
+}
+
+/* One word, with marks in place of the root. */
+static void
+key_word(const struct action *action, const char *word, struct hasher *h)
+{
+	auto_buf text = BUF_INIT;
+	const char *at;
+
+	while (action->known && !strchr(word, '\001') &&
+	    (at = find_root(word, action->root))) {
+		buf_add(&text, word, (size_t)(at - word));
+		buf_add(&text, ROOT_MARK, 2);
+		word = at + strlen(action->root);
+	}
+	buf_add(&text, word, strlen(word));
+	hasher_add_bytes(h, text.data, text.len);
+}
+
+void
+action_key_words(const struct action *action, struct hasher *h)
+{
+	bool after_o = false;
+
+	for (char *const *word = action->words; *word; word++) {
+		if (action->output_free && after_o)
+			hasher_add_text(h, "\001O");
+		else if (action->output_free && strncmp(*word, "-o", 2) == 0 &&
+		    (*word)[2])
+			hasher_add_text(h, "-o\001O");
+		else
+			key_word(action, *word, h);
+		after_o = strcmp(*word, "-o") == 0;
+	}
+}
