@@ -174,21 +174,25 @@ entry_agrees(const struct ring_entry *e, int error, const struct stat *st)
 	    e->ctime_ns == time_ns(st->st_ctim);
 }
 
+static uint64_t
+hash_add(uint64_t hash, const char *at, size_t size)
+{
+	uint64_t word = 0;
+
+	memcpy(&word, at, size);
+	hash = (hash ^ word) * 0x9e3779b97f4a7c15;
+	return hash ^ hash >> 32;
+}
+
 static uint32_t
 path_hash(const char *path, size_t size, uint32_t seed)
 {
-	const uint64_t odd = 0x9e3779b97f4a7c15;
-	uint64_t hash = seed, word;
+	uint64_t hash = seed;
 
-	for (; size >= sizeof(word); size -= sizeof(word)) {
-		memcpy(&word, path, sizeof(word));
-		path += sizeof(word);
-		hash = (hash ^ word) * odd;
-		hash ^= hash >> 32;
-	}
-	for (; size; size--)
-		hash = (hash ^ (unsigned char)*path++) * odd;
-	return (uint32_t)(hash >> 32);
+	for (; size > 8; size -= 8, path += 8)
+		hash = hash_add(hash, path, 8);
+	hash = hash_add(hash, path, size);
+	return (uint32_t)(hash_add(hash, path, 0) >> 32);
 }
 
 /* Sets `known`, and `slot` to where the entry is or may go. */
