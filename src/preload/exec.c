@@ -65,7 +65,8 @@ program_fits(const char *path)
 {
 	union head h;
 	struct stat st;
-	long size = -1, fd = observe_open(path, O_RDONLY | O_CLOEXEC);
+	long size = -1;
+	long fd = observe_open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
 	if (fd < 0)
 		return false;
@@ -162,14 +163,14 @@ searched(const char *file, char found[PATH_MAX])
 }
 
 EXPORT int
-execve(const char *path, char *const argv[], char *const given[])
+execve(const char *path, char *const argv[], char *const envp[])
 {
 	struct env e;
-	char *const *env = env_for(&e, path, given);
+	char *const *env = env_for(&e, path, envp);
 	int result = NEXT(execve)(path, argv, env);
 
-	if (env != given && errno == E2BIG)
-		result = NEXT(execve)(path, argv, given);
+	if (env != envp && errno == E2BIG)
+		result = NEXT(execve)(path, argv, envp);
 	return result;
 }
 
@@ -180,15 +181,15 @@ execv(const char *path, char *const argv[])
 }
 
 EXPORT int
-execvpe(const char *file, char *const argv[], char *const given[])
+execvpe(const char *file, char *const argv[], char *const envp[])
 {
 	struct env e;
 	char found[PATH_MAX];
-	char *const *env = env_for(&e, searched(file, found), given);
+	char *const *env = env_for(&e, searched(file, found), envp);
 	int result = NEXT(execvpe)(file, argv, env);
 
-	if (env != given && errno == E2BIG)
-		result = NEXT(execvpe)(file, argv, given);
+	if (env != envp && errno == E2BIG)
+		result = NEXT(execvpe)(file, argv, envp);
 	return result;
 }
 
@@ -201,34 +202,36 @@ execvp(const char *file, char *const argv[])
 /* What the actions do to the working directory is not known. */
 EXPORT int
 posix_spawn(pid_t *pid, const char *path,
-    const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attr,
-    char *const argv[], char *const given[])
+    const posix_spawn_file_actions_t *file_actions,
+    const posix_spawnattr_t *attrp, char *const argv[], char *const envp[])
 {
-	bool known = path[0] == '/' || !actions;
+	bool known = path[0] == '/' || !file_actions;
 	struct env e;
-	char *const *env = env_for(&e, known ? path : NULL, given);
-	int error = NEXT(posix_spawn)(pid, path, actions, attr, argv, env);
+	char *const *env = env_for(&e, known ? path : NULL, envp);
+	int error =
+	    NEXT(posix_spawn)(pid, path, file_actions, attrp, argv, env);
 
-	if (env != given && error == E2BIG)
-		error =
-		    NEXT(posix_spawn)(pid, path, actions, attr, argv, given);
+	if (env != envp && error == E2BIG)
+		error = NEXT(posix_spawn)(
+		    pid, path, file_actions, attrp, argv, envp);
 	return error;
 }
 
 EXPORT int
 posix_spawnp(pid_t *pid, const char *file,
-    const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attr,
-    char *const argv[], char *const given[])
+    const posix_spawn_file_actions_t *file_actions,
+    const posix_spawnattr_t *attrp, char *const argv[], char *const envp[])
 {
 	char found[PATH_MAX];
 	const char *path = searched(file, found);
 	struct env e;
 	char *const *env =
-	    env_for(&e, path && path[0] == '/' ? path : NULL, given);
-	int error = NEXT(posix_spawnp)(pid, file, actions, attr, argv, env);
+	    env_for(&e, path && path[0] == '/' ? path : NULL, envp);
+	int error =
+	    NEXT(posix_spawnp)(pid, file, file_actions, attrp, argv, env);
 
-	if (env != given && error == E2BIG)
-		error =
-		    NEXT(posix_spawnp)(pid, file, actions, attr, argv, given);
+	if (env != envp && error == E2BIG)
+		error = NEXT(posix_spawnp)(
+		    pid, file, file_actions, attrp, argv, envp);
 	return error;
 }

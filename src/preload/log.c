@@ -66,6 +66,7 @@ static bool
 stub_map(void)
 {
 	static const unsigned char code[] = { 0x0f, 0x05, 0xc3 };
+	// NOLINTNEXTLINE(performance-no-int-to-ptr)
 	void *want = (void *)(uintptr_t)RING_STUB_PAGE;
 	void *page = mmap(want, 4096, PROT_READ | PROT_WRITE,
 	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);

@@ -9,16 +9,18 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* Opens with any other flag are the C library's. */
-#define PLAIN_FLAGS \
-	(O_RDONLY | O_CLOEXEC | O_NOCTTY | 0100000 /* O_LARGEFILE */)
+/* Opens with any other flag are the C library's. What it calls O_LARGEFILE is 0;
+ * programs may have the kernel's value. */
+#define PLAIN_FLAGS (O_CLOEXEC | O_NOCTTY | O_NONBLOCK | 0100000)
 
 /* Functions that only programs built with _FORTIFY_SOURCE call. */
+// NOLINTBEGIN(bugprone-reserved-identifier)
 int __open_2(const char *path, int flags);
 int __open64_2(const char *path, int flags);
 int __openat_2(int dir, const char *path, int flags);
 int __openat64_2(int dir, const char *path, int flags);
 ssize_t __readlink_chk(const char *path, char *to, size_t size, size_t room);
+// NOLINTEND(bugprone-reserved-identifier)
 
 /* Does `path` mean the same whatever `dir` is? */
 static bool
@@ -75,51 +77,51 @@ openat_any(int dir, const char *path, int flags, mode_t mode)
 }
 
 EXPORT int
-open(const char *path, int flags, ...)
+open(const char *file, int oflag, ...)
 {
 	va_list args;
 	mode_t mode;
 
-	va_start(args, flags);
-	mode = open_mode(flags, args);
+	va_start(args, oflag);
+	mode = open_mode(oflag, args);
 	va_end(args);
-	return open_any(path, flags, mode);
+	return open_any(file, oflag, mode);
 }
 
 EXPORT int
-open64(const char *path, int flags, ...)
+open64(const char *file, int oflag, ...)
 {
 	va_list args;
 	mode_t mode;
 
-	va_start(args, flags);
-	mode = open_mode(flags, args);
+	va_start(args, oflag);
+	mode = open_mode(oflag, args);
 	va_end(args);
-	return open_any(path, flags, mode);
+	return open_any(file, oflag, mode);
 }
 
 EXPORT int
-openat(int dir, const char *path, int flags, ...)
+openat(int fd, const char *file, int oflag, ...)
 {
 	va_list args;
 	mode_t mode;
 
-	va_start(args, flags);
-	mode = open_mode(flags, args);
+	va_start(args, oflag);
+	mode = open_mode(oflag, args);
 	va_end(args);
-	return openat_any(dir, path, flags, mode);
+	return openat_any(fd, file, oflag, mode);
 }
 
 EXPORT int
-openat64(int dir, const char *path, int flags, ...)
+openat64(int fd, const char *file, int oflag, ...)
 {
 	va_list args;
 	mode_t mode;
 
-	va_start(args, flags);
-	mode = open_mode(flags, args);
+	va_start(args, oflag);
+	mode = open_mode(oflag, args);
 	va_end(args);
-	return openat_any(dir, path, flags, mode);
+	return openat_any(fd, file, oflag, mode);
 }
 
 EXPORT int
@@ -179,18 +181,18 @@ fopen_plain(const char *path, const char *mode, int flags)
 }
 
 EXPORT FILE *
-fopen(const char *path, const char *mode)
+fopen(const char *filename, const char *modes)
 {
-	int flags = ring_active() && path ? fopen_flags(mode) : -1;
+	int flags = ring_active() && filename ? fopen_flags(modes) : -1;
 
-	return flags < 0 ? NEXT(fopen)(path, mode)
-	                 : fopen_plain(path, mode, flags);
+	return flags < 0 ? NEXT(fopen)(filename, modes)
+	                 : fopen_plain(filename, modes, flags);
 }
 
 EXPORT FILE *
-fopen64(const char *path, const char *mode)
+fopen64(const char *filename, const char *modes)
 {
-	return fopen(path, mode);
+	return fopen(filename, modes);
 }
 
 /* False: it was declined. */
@@ -211,66 +213,67 @@ stat_logged(enum ring_op op, const char *path, struct stat *st, int *result)
 }
 
 EXPORT int
-stat(const char *path, struct stat *st)
+stat(const char *file, struct stat *buf)
 {
 	int result;
 
-	return stat_logged(RING_STAT, path, st, &result) ? result
-	                                                 : NEXT(stat)(path, st);
-}
-
-EXPORT int
-stat64(const char *path, struct stat64 *st)
-{
-	return stat(path, (struct stat *)st);
-}
-
-EXPORT int
-lstat(const char *path, struct stat *st)
-{
-	int result;
-
-	return stat_logged(RING_LSTAT, path, st, &result)
+	return stat_logged(RING_STAT, file, buf, &result)
 	    ? result
-	    : NEXT(lstat)(path, st);
+	    : NEXT(stat)(file, buf);
 }
 
 EXPORT int
-lstat64(const char *path, struct stat64 *st)
+stat64(const char *file, struct stat64 *buf)
 {
-	return lstat(path, (struct stat *)st);
+	return stat(file, (struct stat *)buf);
 }
 
 EXPORT int
-fstatat(int dir, const char *path, struct stat *st, int flags)
+lstat(const char *file, struct stat *buf)
 {
-	enum ring_op op = flags ? RING_LSTAT : RING_STAT;
-	bool plain = !(flags & ~AT_SYMLINK_NOFOLLOW) && dir_is_plain(dir, path);
 	int result;
 
-	return plain && stat_logged(op, path, st, &result)
+	return stat_logged(RING_LSTAT, file, buf, &result)
 	    ? result
-	    : NEXT(fstatat)(dir, path, st, flags);
+	    : NEXT(lstat)(file, buf);
 }
 
 EXPORT int
-fstatat64(int dir, const char *path, struct stat64 *st, int flags)
+lstat64(const char *file, struct stat64 *buf)
 {
-	return fstatat(dir, path, (struct stat *)st, flags);
+	return lstat(file, (struct stat *)buf);
+}
+
+EXPORT int
+fstatat(int fd, const char *file, struct stat *buf, int flag)
+{
+	enum ring_op op = flag ? RING_LSTAT : RING_STAT;
+	bool plain = !(flag & ~AT_SYMLINK_NOFOLLOW) && dir_is_plain(fd, file);
+	int result;
+
+	return plain && stat_logged(op, file, buf, &result)
+	    ? result
+	    : NEXT(fstatat)(fd, file, buf, flag);
+}
+
+EXPORT int
+fstatat64(int fd, const char *file, struct stat64 *buf, int flag)
+{
+	return fstatat(fd, file, (struct stat *)buf, flag);
 }
 
 /* No lookup: but the C library makes one of it, of an empty path, which would
  * stop at the supervisor. */
 EXPORT int
-fstat(int fd, struct stat *st)
+fstat(int fd, struct stat *buf)
 {
-	return (int)syscall(SYS_fstat, fd, st);
+	return (int)syscall(SYS_fstat, fd, buf);
 }
 
 EXPORT int
-fstat64(int fd, struct stat64 *st)
+fstat64(int fd, struct stat64 *buf)
 {
-	return fstat(fd, (struct stat *)st);
+	return fstat(fd, (struct stat *)buf);
 }
 
 static bool
@@ -279,7 +282,8 @@ access_logged(const char *path, int mode, int *result)
 	struct lookup l;
 	long got;
 
-	if (!lookup_begin(&l, RING_ACCESS, path))
+	if (mode & ~(R_OK | W_OK | X_OK) ||
+	    !lookup_begin(&l, RING_ACCESS, path))
 		return false;
 	got = stub_call(SYS_access, path, (uintptr_t)mode, 0);
 	if (!lookup_end(&l, got, NULL))
@@ -289,23 +293,23 @@ access_logged(const char *path, int mode, int *result)
 }
 
 EXPORT int
-access(const char *path, int mode)
+access(const char *name, int type)
 {
 	int result;
 
-	return access_logged(path, mode, &result) ? result
-	                                          : NEXT(access)(path, mode);
+	return access_logged(name, type, &result) ? result
+	                                          : NEXT(access)(name, type);
 }
 
 EXPORT int
-faccessat(int dir, const char *path, int mode, int flags)
+faccessat(int fd, const char *file, int type, int flag)
 {
 	int result;
 
-	return !flags && dir_is_plain(dir, path) &&
-	        access_logged(path, mode, &result)
+	return !flag && dir_is_plain(fd, file) &&
+	        access_logged(file, type, &result)
 	    ? result
-	    : NEXT(faccessat)(dir, path, mode, flags);
+	    : NEXT(faccessat)(fd, file, type, flag);
 }
 
 static bool
@@ -324,24 +328,24 @@ readlink_logged(const char *path, char *to, size_t size, ssize_t *result)
 }
 
 EXPORT ssize_t
-readlink(const char *path, char *to, size_t size)
+readlink(const char *path, char *buf, size_t len)
 {
 	ssize_t result;
 
-	return readlink_logged(path, to, size, &result)
+	return readlink_logged(path, buf, len, &result)
 	    ? result
-	    : NEXT(readlink)(path, to, size);
+	    : NEXT(readlink)(path, buf, len);
 }
 
 EXPORT ssize_t
-readlinkat(int dir, const char *path, char *to, size_t size)
+readlinkat(int fd, const char *path, char *buf, size_t len)
 {
 	ssize_t result;
 
-	return dir_is_plain(dir, path) &&
-	        readlink_logged(path, to, size, &result)
+	return dir_is_plain(fd, path) &&
+	        readlink_logged(path, buf, len, &result)
 	    ? result
-	    : NEXT(readlinkat)(dir, path, to, size);
+	    : NEXT(readlinkat)(fd, path, buf, len);
 }
 
 EXPORT ssize_t

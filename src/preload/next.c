@@ -35,6 +35,7 @@ table_at(const struct dl_phdr_info *object, uintptr_t value)
 {
 	uintptr_t base = object->dlpi_addr;
 
+	// NOLINTNEXTLINE(performance-no-int-to-ptr)
 	return (const void *)(value < base ? value + base : value);
 }
 
@@ -45,6 +46,7 @@ tables_find(struct tables *t, const struct dl_phdr_info *object)
 
 	for (int i = 0; i < object->dlpi_phnum; i++)
 		if (object->dlpi_phdr[i].p_type == PT_DYNAMIC)
+			// NOLINTNEXTLINE(performance-no-int-to-ptr)
 			d = (const void *)(object->dlpi_addr +
 			    object->dlpi_phdr[i].p_vaddr);
 	*t = (struct tables){ 0 };
@@ -130,19 +132,20 @@ search_object(struct dl_phdr_info *object, size_t size, void *context)
 	return 1;
 }
 
-uintptr_t
-next_address(struct next *n)
+next_function *
+next_find(struct next *n)
 {
-	uintptr_t address = __atomic_load_n(&n->address, __ATOMIC_RELAXED);
+	next_function *f = __atomic_load_n(&n->function, __ATOMIC_RELAXED);
 	struct search s = { n->name, name_hash(n->name), false, 0, NULL };
 
-	if (address)
-		return address;
+	if (f)
+		return f;
 	dl_iterate_phdr(search_object, &s);
 	if (!s.found) /* nobody calls what the C library does not have */
 		__builtin_trap();
-	__atomic_store_n(&n->address, s.found, __ATOMIC_RELAXED);
-	return s.found;
+	memcpy(&f, &s.found, sizeof(f));
+	__atomic_store_n(&n->function, f, __ATOMIC_RELAXED);
+	return f;
 }
 
 const char *

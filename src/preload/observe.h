@@ -77,18 +77,20 @@ char *observe_ring(void);
  * has a version that older C libraries lack, and the loader refuses to start a
  * program whose preloaded library asks for a version that is not there.
  */
+typedef void next_function(void);
+
 struct next {
-	uintptr_t address;
+	next_function *function; /* NULL: not looked for yet */
 	char name[24];
 };
 
-uintptr_t next_address(struct next *n);
+next_function *next_find(struct next *n);
 const char *next_own_path(void);
 
 #define NEXT(fn) \
 	__extension__({ \
-		static struct next next_##fn = { 0, #fn }; \
-		(__typeof__(&(fn)))next_address(&next_##fn); \
+		static struct next next_##fn = { NULL, #fn }; \
+		(__typeof__(&(fn)))next_find(&next_##fn); \
 	})
 
 #endif

@@ -14,6 +14,7 @@
 
 #define MAX_LINKS 40 /* the kernel's limit */
 
+// NOLINTNEXTLINE(bugprone-reserved-identifier)
 char *__realpath_chk(const char *path, char *resolved, size_t room);
 
 enum walk {
@@ -223,13 +224,13 @@ realpath_logged(const char *path, char *resolved, char **result)
 }
 
 EXPORT char *
-realpath(const char *path, char *resolved)
+realpath(const char *name, char *resolved)
 {
 	char *result;
 
-	return realpath_logged(path, resolved, &result)
+	return realpath_logged(name, resolved, &result)
 	    ? result
-	    : NEXT(realpath)(path, resolved);
+	    : NEXT(realpath)(name, resolved);
 }
 
 EXPORT char *
@@ -243,11 +244,11 @@ __realpath_chk(const char *path, char *resolved, size_t room)
 }
 
 EXPORT char *
-canonicalize_file_name(const char *path)
+canonicalize_file_name(const char *name)
 {
 	char *result;
 
-	return realpath_logged(path, NULL, &result)
+	return realpath_logged(name, NULL, &result)
 	    ? result
-	    : NEXT(canonicalize_file_name)(path);
+	    : NEXT(canonicalize_file_name)(name);
 }

@@ -208,7 +208,8 @@ start(char *self)
 			run(way, self, name);
 		wait_for("vfork", pid);
 	}
-	printf("spawn %d\n", posix_spawn(&pid, self, NULL, NULL, argv, environ));
+	printf(
+	    "spawn %d\n", posix_spawn(&pid, self, NULL, NULL, argv, environ));
 	wait_for("spawn", pid);
 	printf(
 	    "spawnp %d\n", posix_spawnp(&pid, name, NULL, NULL, argv, environ));
