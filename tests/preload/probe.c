@@ -197,6 +197,7 @@ start(char *self)
 	char *const argv[] = { self, (char *)"env", NULL };
 	char *name = strrchr(self, '/') + 1;
 	char missing[] = "no-such-program";
+	int error;
 	pid_t pid;
 
 	setbuf(stdout, NULL);
@@ -208,12 +209,12 @@ start(char *self)
 			run(way, self, name);
 		wait_for("vfork", pid);
 	}
-	printf(
-	    "spawn %d\n", posix_spawn(&pid, self, NULL, NULL, argv, environ));
+	error = posix_spawn(&pid, self, NULL, NULL, argv, environ);
 	wait_for("spawn", pid);
-	printf(
-	    "spawnp %d\n", posix_spawnp(&pid, name, NULL, NULL, argv, environ));
+	printf("%d\n", error);
+	error = posix_spawnp(&pid, name, NULL, NULL, argv, environ);
 	wait_for("spawnp", pid);
+	printf("%d\n", error);
 	printf("missing %d\n",
 	    posix_spawnp(&pid, missing, NULL, NULL, argv, environ));
 	execvp(missing, argv);
