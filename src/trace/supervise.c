@@ -42,6 +42,8 @@
 #define GRACE_MS 100      /* for what the command left to end */
 #define CHUNK (64 * 1024) /* of output at a time */
 
+#define UNFINISHED_MAX 256
+
 struct stream {
 	int from;    /* what the command prints into, our end; -1: at its end */
 	int to;      /* where it goes */
@@ -56,7 +58,9 @@ struct supervisor {
 	int pidfd, listener, signals, channel;
 	struct stream stream[2];
 	char *ring;       /* shared with the accelerator, or NULL */
-	uint32_t ring_at; /* what was read of it */
+	uint32_t ring_at; /* what was read of it, but for ... */
+	uint32_t unfinished[UNFINISHED_MAX]; /* ... these entries */
+	size_t unfinished_count;
 	int ring_fd;
 	char *library;
 	sigset_t old_mask;
@@ -88,36 +92,75 @@ take_entry(struct supervisor *s, const struct ring_entry *entry)
 		events_logged(&q, entry->op, entry->path);
 }
 
-/* Read on as far as entries are finished. True if none was left unfinished. */
+/* A claimed entry says at once how long it is; give its writer a moment. */
+static uint32_t
+size_of_entry(const struct ring_entry *entry)
+{
+	const struct timespec moment = { 0, 50000 };
+	uint32_t size = 0;
+
+	for (int i = 0; i < 100 && size == 0; i++) {
+		size = __atomic_load_n(&entry->size, __ATOMIC_ACQUIRE);
+		if (size == 0)
+			nanosleep(&moment, NULL);
+	}
+	return size;
+}
+
+/* True, and the entry is taken, if its writer is done with it. */
 static bool
+try_entry(struct supervisor *s, uint32_t at)
+{
+	struct ring_entry *entry = (void *)(s->ring + at);
+
+	if (__atomic_load_n(&entry->state, __ATOMIC_ACQUIRE) != RING_DONE)
+		return false;
+	take_entry(s, entry);
+	return true;
+}
+
+static void
+retry_unfinished(struct supervisor *s)
+{
+	size_t left = 0;
+
+	for (size_t i = 0; i < s->unfinished_count; i++) {
+		if (!try_entry(s, s->unfinished[i]))
+			s->unfinished[left++] = s->unfinished[i];
+	}
+	s->unfinished_count = left;
+}
+
+/*
+ * Take what was logged. An entry whose call still goes on is passed over and
+ * taken later, so that it holds up nothing behind it.
+ */
+static void
 drain_ring(struct supervisor *s)
 {
 	const struct ring_header *header = (void *)s->ring;
 	uint32_t head;
 
 	if (!s->ring)
-		return true;
+		return;
+	retry_unfinished(s);
 	head = __atomic_load_n(&header->head, __ATOMIC_ACQUIRE);
-	while (s->ring_at < head) {
+	while (s->ring_at < head && head <= RING_SIZE) {
 		struct ring_entry *entry = (void *)(s->ring + s->ring_at);
+		uint32_t size = size_of_entry(entry);
 
-		if (s->ring_at + sizeof(*entry) > RING_SIZE)
-			return true; /* full: the rest was asked of us */
-		if (__atomic_load_n(&entry->state, __ATOMIC_ACQUIRE) !=
-		    RING_DONE)
-			return s->ring_at + entry->size > RING_SIZE &&
-			    entry->size != 0;
-		if (entry->size < sizeof(*entry) || entry->size % 8 ||
-		    entry->size > RING_SIZE - s->ring_at) {
+		if (size < sizeof(*entry) || size % 8 ||
+		    size > RING_SIZE - s->ring_at ||
+		    s->unfinished_count == UNFINISHED_MAX) {
 			trace_refuse(
 			    s->trace, "the accelerator's log is damaged");
 			s->ring_at = RING_SIZE;
-			return true;
+			return;
 		}
-		take_entry(s, entry);
-		s->ring_at += entry->size;
+		if (!try_entry(s, s->ring_at))
+			s->unfinished[s->unfinished_count++] = s->ring_at;
+		s->ring_at += size;
 	}
-	return true;
 }
 
 static void
@@ -167,9 +210,9 @@ is_own_call(const struct supervisor *s)
 	char path[PATH_MAX];
 	const struct seccomp_data *data = &s->notif->data;
 
-	if (!s->ring || data->nr != SYS_openat ||
-	    !process_text(
-	        (pid_t)s->notif->pid, data->args[1], path, sizeof(path)))
+	if (!s->ring || (data->nr != SYS_openat && data->nr != SYS_open) ||
+	    !process_text((pid_t)s->notif->pid,
+	        data->args[data->nr == SYS_openat], path, sizeof(path)))
 		return false;
 	return is_library(s, path);
 }
@@ -589,7 +632,8 @@ supervise(struct supervisor *s)
 	}
 	if (!all_over(s))
 		leave_behind(s);
-	if (!drain_ring(s))
+	drain_ring(s);
+	if (s->unfinished_count > 0)
 		trace_refuse(s->trace,
 		    "a process of it was killed half way "
 		    "through a call");
