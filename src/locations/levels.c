@@ -7,7 +7,8 @@
  *
  * After a hit, the level that had it and those beyond are told that the key was used
  * if they are set to `touch`. A write goes to every level that is written to, or to
- * the first that accepts. A removal also reaches the levels that only replicate.
+ * the first that accepts; what it replaces is removed from the nearer ones that did not
+ * take it. A removal also reaches the levels that only replicate.
  */
 #include <sys/stat.h>
 
@@ -398,9 +399,10 @@ is_done(const struct levels *levels, const struct location_write_request *sum)
 	return levels->first && sum->outcome > DECLINED;
 }
 
+/* `nearest` is filled in for those that this level is the first to store. */
 static void
 write_level(struct levels *levels, size_t to,
-    struct location_write_request *requests, size_t count)
+    struct location_write_request *requests, size_t *nearest, size_t count)
 {
 	struct location_write_request *asked =
 	    xrealloc(NULL, count, sizeof(*asked));
@@ -416,11 +418,25 @@ write_level(struct levels *levels, size_t to,
 	rewind_all(asked, n);
 	location_write_batch(levels->members.at[to], asked, n);
 	for (size_t i = 0, j = 0; i < count; i++) {
-		if (!is_done(levels, &requests[i]))
-			merge(
-			    &requests[i], &asked[j++], levels->members.at[to]);
+		if (is_done(levels, &requests[i]))
+			continue;
+		if (asked[j].outcome == STORED && requests[i].outcome != STORED)
+			nearest[i] = to;
+		merge(&requests[i], &asked[j++], levels->members.at[to]);
 	}
 	free(asked);
+}
+
+/* What was replaced must not be served by a nearer level that didn't take part. */
+static void
+remove_nearer(struct levels *levels, const struct key *key, size_t nearest)
+{
+	struct error err;
+
+	for (size_t i = 0; i < nearest; i++) {
+		if (levels->level[i].write || levels->level[i].replicate)
+			(void)location_remove(levels->members.at[i], key, &err);
+	}
 }
 
 static void
@@ -428,6 +444,7 @@ levels_write_batch(
     struct location *loc, struct location_write_request *requests, size_t count)
 {
 	struct levels *levels = levels_of(loc);
+	size_t *nearest = xrealloc(NULL, count, sizeof(*nearest));
 	bool any = false;
 
 	for (size_t i = 0; i < count; i++)
@@ -436,10 +453,16 @@ levels_write_batch(
 		if (!levels->level[i].write)
 			continue;
 		any = true;
-		write_level(levels, i, requests, count);
+		write_level(levels, i, requests, nearest, count);
 	}
-	for (size_t i = 0; i < count && !any; i++)
-		requests[i].outcome = DECLINED;
+	for (size_t i = 0; i < count; i++) {
+		if (!any)
+			requests[i].outcome = DECLINED;
+		if (requests[i].outcome == STORED &&
+		    requests[i].mode == WRITE_REPLACE)
+			remove_nearer(levels, &requests[i].key, nearest[i]);
+	}
+	free(nearest);
 }
 
 static enum outcome

@@ -138,7 +138,7 @@ see(void *arg, const struct location_entry *entry)
 {
 	struct seen *seen = arg;
 
-	check(entry->last_used > time(NULL) - 100);
+	check(entry->last_used > 0);
 	seen->blobs += entry->key.space == KEY_BLOB;
 	seen->records += entry->key.space == KEY_INDEX;
 	seen->bytes += entry->size;
@@ -367,7 +367,7 @@ Test(disk, reads_a_lake_laid_out_by_hand)
 
 		subject_open(&s, "disk(a)");
 		check_int(subject_shell(&s,
-		              "mkdir a; printf '%s' >a/config.yml;"
+		              "mkdir a; printf -- '%s' >a/config.yml;"
 		              " mkdir -p a/$(dirname %s) a/tools/usage/58;"
 		              " printf 'hello\\n' >a/%s; echo >a/README",
 		              lakes[i].config, lakes[i].path, lakes[i].path),
@@ -404,7 +404,8 @@ Test(disk, says_which_configuration_it_does_not_understand)
 		struct error err = { 0 };
 
 		subject_open(&s, "disk(a)");
-		subject_shell(&s, "mkdir a; printf '%s' >a/config.yml", bad[i]);
+		subject_shell(
+		    &s, "mkdir a; printf -- '%s' >a/config.yml", bad[i]);
 		check_int(
 		    location_read(s.loc, &key, sink_null(), &err), FAILED);
 		check(strstr(err.text, "a/config.yml': "));
@@ -476,7 +477,7 @@ Test(disk, refuses_a_value_that_is_not_as_long_as_announced)
 	    location_write(s.loc, &key, in, WRITE_IF_ABSENT, &err), FAILED);
 	check_int(err.kind, ERROR_CORRUPT);
 	check_int(
-	    subject_shell(&s, "test -z \"$(ls a/.tmp)\" && ! ls a/58"), 0);
+	    subject_shell(&s, "test -z \"$(ls a/.tmp)\" && test ! -e a/58"), 0);
 	subject_close(&s);
 }
 
