@@ -20,6 +20,12 @@ lake_release(struct lake *lake)
 	free(lake->root);
 }
 
+char *
+lake_index(const struct lake *lake)
+{
+	return xasprintf("%s/" LAKE_INDEX, lake->root);
+}
+
 /* ---- config.yml ---- */
 
 static int
@@ -227,24 +233,44 @@ lake_create(struct lake *lake, struct lake_file *file, const char *name,
 	return -1;
 }
 
+/* For file systems that know neither way; two writers at once may both be told 1. */
+static int
+move_if_seen_free(struct lake_file *file, const char *path)
+{
+	if (access(path, F_OK) == 0)
+		return 0;
+	if (rename(file->temp, path) < 0)
+		return -1;
+	free(take(file->temp));
+	return 1;
+}
+
 /* Some file systems know only the old way: a second name for the file. */
 static int
-move_if_free(struct lake_file *file, const char *path)
+link_if_free(struct lake_file *file, const char *path)
 {
 	struct stat st;
 
+	if (link(file->temp, path) == 0)
+		return 1;
+	if (errno == EEXIST) /* over NFS, that may be the answer lost before */
+		return fstat(file->fd, &st) == 0 && st.st_nlink == 2;
+	if (errno == EPERM || errno == EOPNOTSUPP || errno == ENOSYS)
+		return move_if_seen_free(file, path);
+	return -1;
+}
+
+static int
+move_if_free(struct lake_file *file, const char *path)
+{
 	if (renameat2(AT_FDCWD, file->temp, AT_FDCWD, path, RENAME_NOREPLACE) ==
 	    0) {
 		free(take(file->temp));
 		return 1;
 	}
-	if (errno != EINVAL && errno != ENOSYS && errno != EOPNOTSUPP)
-		return errno == EEXIST ? 0 : -1;
-	if (link(file->temp, path) == 0)
-		return 1;
-	if (errno == EEXIST) /* over NFS, that may be the answer lost before */
-		return fstat(file->fd, &st) == 0 && st.st_nlink == 2;
-	return -1;
+	if (errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP)
+		return link_if_free(file, path);
+	return errno == EEXIST ? 0 : -1;
 }
 
 static int

@@ -1,12 +1,11 @@
 #ifndef LAKE_H
 #define LAKE_H
 
-#include <stdbool.h>
-#include <stdint.h>
 #include <sys/types.h>
 
 #include "base/error.h"
 #include "locations/layout.h"
+#include "locations/location.h"
 
 /*
  * A lake's folder, and how files come to be in it.
@@ -30,6 +29,7 @@ struct lake {
 	struct layout layout; /* of blobs; read by lake_layout() */
 	mode_t perm;
 	gid_t gid;
+	uint64_t uncounted; /* bytes that the total doesn't know yet */
 };
 
 void lake_release(struct lake *lake);
@@ -39,6 +39,13 @@ void lake_release(struct lake *lake);
  * come), -1 if it can't be understood.
  */
 int lake_layout(struct lake *lake, struct error *err);
+
+/* The folder of what has no content for a name; the caller frees it. */
+char *lake_index(const struct lake *lake);
+
+/* As location_list(). */
+int lake_list(
+    struct lake *lake, location_entry_fn *fn, void *arg, struct error *err);
 
 /* Make the lake if it isn't there, and learn its policy. Returns 0 or -1. */
 int lake_prepare(struct lake *lake, struct error *err);
@@ -73,6 +80,20 @@ int lake_publish(struct lake *lake, struct lake_file *file, const char *path,
  * Returns the descriptor or -1.
  */
 int lake_open_tool(struct lake *lake, const char *name, struct error *err);
+
+/* Its descriptor, locked until it is closed; -1 if another process has it. */
+int lake_lock(struct lake *lake, const char *name, struct error *err);
+
+/*
+ * The bytes in the lake, in LAKE_TOOLS/size: eight bytes, little end first. It is an
+ * estimate. Nobody waits long for its lock, and what others write or remove without
+ * counting shows only when somebody counts anew.
+ *
+ * Adding returns the new total: UINT64_MAX if there was none, 0 if the lock was
+ * busy, and then the next to be added includes this.
+ */
+uint64_t lake_add_total(struct lake *lake, uint64_t more);
+void lake_set_total(struct lake *lake, uint64_t total);
 
 /* Remove what was left in `.tmp/` more than an hour ago by those who were killed. */
 void lake_sweep(struct lake *lake);

@@ -18,12 +18,10 @@ char *
 layout_path(
     const struct layout *layout, const char *root, const struct digest *digest)
 {
-	size_t len = strlen(root);
-	char *path = xmalloc(len + DIGEST_HEX + layout->count + 1);
-	char hex[DIGEST_HEX + 1], *to = path + len;
+	char *path = xmalloc(strlen(root) + DIGEST_HEX + layout->count + 1);
+	char hex[DIGEST_HEX + 1], *to = stpcpy(path, root);
 	const char *from = digest_hex(digest, hex);
 
-	memcpy(path, root, len);
 	for (size_t i = 0; i < layout->count; i++) {
 		size_t digits = 2 * (size_t)layout->bytes[i];
 
