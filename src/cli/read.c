@@ -1,0 +1,163 @@
+/*
+ * `tarn read`: a blob by its key. Nothing is shown before all of it has been
+ * verified, so what goes to stdout passes through a file without a name: a level
+ * that breaks off half way can then be followed by the next.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/config.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "cli/cmd.h"
+#include "cli/config_json.h"
+#include "locations/location.h"
+
+struct spool {
+	struct sink base;
+	int fd;
+};
+
+static int
+spool_write(struct sink *sink, const void *data, size_t size, struct error *err)
+{
+	struct spool *spool = container_of(sink, struct spool, base);
+
+	if (file_write_all(spool->fd, data, size) < 0)
+		return error_errno(err, "cannot write a temporary file");
+	return 0;
+}
+
+static int
+spool_reset(struct sink *sink, struct error *err)
+{
+	struct spool *spool = container_of(sink, struct spool, base);
+
+	if (ftruncate(spool->fd, 0) < 0 || lseek(spool->fd, 0, SEEK_SET) < 0)
+		return error_errno(err, "cannot empty a temporary file");
+	return 0;
+}
+
+/* All of it to stdout. */
+static int
+spool_commit(struct sink *sink, struct error *err)
+{
+	struct spool *spool = container_of(sink, struct spool, base);
+	auto_source *in = source_file(spool->fd, 0);
+	char chunk[64 * 1024];
+	ssize_t got;
+
+	while ((got = source_read(in, chunk, sizeof(chunk), err)) > 0) {
+		if (file_write_all(STDOUT_FILENO, chunk, (size_t)got) < 0)
+			return error_errno(err, "cannot write the output");
+	}
+	return got < 0 ? -1 : 0;
+}
+
+static void
+spool_close(struct sink *sink)
+{
+	struct spool *spool = container_of(sink, struct spool, base);
+
+	close(spool->fd);
+	free(spool);
+}
+
+static struct sink *
+spool_open(struct error *err)
+{
+	static const struct sink_ops ops = {
+		.write = spool_write,
+		.reset = spool_reset,
+		.commit = spool_commit,
+		.close = spool_close,
+	};
+	const char *dir = getenv("TMPDIR");
+	auto_free char *path =
+	    xasprintf("%s/tarn-XXXXXX", dir && *dir ? dir : "/tmp");
+	int fd = mkostemp(path, O_CLOEXEC);
+	struct spool *spool;
+
+	if (fd < 0) {
+		error_errno(err, "cannot create '%s'", path);
+		return NULL;
+	}
+	(void)unlink(path);
+	spool = xmalloc(sizeof(*spool));
+	*spool = (struct spool){ { &ops }, fd };
+	return &spool->base;
+}
+
+static struct sink *
+open_output(const char *path, struct error *err)
+{
+	mode_t mask;
+
+	if (!path)
+		return spool_open(err);
+	mask = umask(0);
+	umask(mask);
+	return sink_file(path, 0666 & ~mask, err);
+}
+
+static enum outcome
+read_blob(struct location *loc, const struct digest *digest, const char *path,
+    struct error *err)
+{
+	struct key key = { KEY_BLOB, *digest };
+	auto_sink *out = open_output(path, err);
+	auto_sink *verify = out ? sink_verify(out, digest) : NULL;
+	enum outcome outcome;
+
+	if (!out)
+		return FAILED;
+	outcome = location_read(loc, &key, verify, err);
+	if (outcome == HIT && sink_commit(verify, err) < 0)
+		return FAILED;
+	return outcome;
+}
+
+static int
+run(int argc, char **argv)
+{
+	const char *file = NULL, *path = NULL;
+	const struct cmd_option options[] = {
+		{ "output", 'o', .value = &path },
+		{ "config", .value = &file },
+		{ 0 },
+	};
+	struct location *loc;
+	struct digest digest;
+	struct error err = { 0 };
+	enum outcome outcome;
+	int status;
+
+	if (cmd_options(&cmd_read, argv, options, (struct cmd_words){ 1, 1 },
+	        &status) < 0)
+		return status;
+	if (!digest_parse(&digest, argv[1]))
+		return cmd_usage(&cmd_read,
+		    "'%.100s' is no key; expected 64 hex digits, lower case",
+		    argv[1]);
+	loc = config_json_open(file, &err);
+	if (!loc)
+		return cmd_fail(&err);
+	outcome = read_blob(loc, &digest, path, &err);
+	location_close(loc);
+	if (outcome == MISS)
+		error_set(&err, ERROR_NONE, "no location has %s", argv[1]);
+	return outcome == HIT ? CMD_OK : cmd_fail(&err);
+}
+
+const struct cmd cmd_read = {
+	.name = "read",
+	.args = "KEY [-o FILE] [--config FILE]",
+	.summary =
+	    "write the content with this SHA-256 key to stdout or a file",
+	.details = "  -o, --output FILE  to FILE, which appears whole or not\n"
+	           "  --config FILE      this configuration file only\n",
+	.run = run,
+};
