@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "cli/cmd.h"
 #include "cli/config_json.h"
+#include "cli/config_reader.h"
 
 static void
 free_tree(cJSON **tree)
@@ -31,18 +32,12 @@ static cJSON *location_tree(const Tarn__Location *loc);
 static char *
 without_password(const char *url)
 {
-	const char *host = strstr(url, "://"), *at, *colon;
-	size_t len;
+	size_t len = 0;
+	const char *secret = reader_password(url, &len);
 
-	if (!host)
+	if (!secret)
 		return xstrdup(url);
-	host += 3;
-	len = strcspn(host, "/?#");
-	at = memrchr(host, '@', len);
-	colon = memchr(host, ':', len);
-	if (!at || !colon || colon > at)
-		return xstrdup(url);
-	return xasprintf("%.*s:***%s", (int)(colon - url), url, at);
+	return xasprintf("%.*s***%s", (int)(secret - url), url, secret + len);
 }
 
 static cJSON *
@@ -101,7 +96,7 @@ location_tree(const Tarn__Location *loc)
 		const Tarn__Option *o = loc->options[i];
 
 		cJSON_AddStringToObject(tree, o->name,
-		    config_json_secret(o->name) ? "***" : o->value);
+		    reader_secret_name(o->name) ? "***" : o->value);
 	}
 	if (loc->max_size)
 		cJSON_AddNumberToObject(

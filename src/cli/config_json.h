@@ -53,7 +53,4 @@ int config_json_in_force(struct config_json *json, const char *tarn_dir,
 /* The location tree of that, open. NULL on failure. */
 struct location *config_json_open(const char *file, struct error *err);
 
-/* Is `name` the name of a secret: "password", "token" ...? */
-bool config_json_secret(const char *name);
-
 #endif

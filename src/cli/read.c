@@ -1,52 +1,37 @@
 /*
  * `tarn read`: a blob by its key. Nothing is shown before all of it has been
- * verified, so what goes to stdout passes through a file without a name: a level
- * that breaks off half way can then be followed by the next.
+ * verified, so what goes to stdout passes through a spool: a level that breaks off
+ * half way can then be followed by the next.
  */
-#include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/config.h"
 #include "base/file.h"
-#include "base/mem.h"
+#include "base/spool.h"
 #include "cli/cmd.h"
 #include "cli/config_json.h"
 #include "locations/location.h"
 
-struct spool {
-	struct sink base;
-	int fd;
-};
+/* Larger ones are spooled to a file, in bytes. */
+#define IN_MEMORY ((size_t)1 << 20)
 
-static int
-spool_write(struct sink *sink, const void *data, size_t size, struct error *err)
+static struct sink *
+open_output(const char *path, struct spool *spool, struct error *err)
 {
-	struct spool *spool = container_of(sink, struct spool, base);
+	mode_t mask;
 
-	if (file_write_all(spool->fd, data, size) < 0)
-		return error_errno(err, "cannot write a temporary file");
-	return 0;
+	if (!path)
+		return sink_spool(spool);
+	mask = umask(0);
+	umask(mask);
+	return sink_file(path, 0666 & ~mask, err);
 }
 
 static int
-spool_reset(struct sink *sink, struct error *err)
+print(const struct spool *spool, struct error *err)
 {
-	struct spool *spool = container_of(sink, struct spool, base);
-
-	if (ftruncate(spool->fd, 0) < 0 || lseek(spool->fd, 0, SEEK_SET) < 0)
-		return error_errno(err, "cannot empty a temporary file");
-	return 0;
-}
-
-/* All of it to stdout. */
-static int
-spool_commit(struct sink *sink, struct error *err)
-{
-	struct spool *spool = container_of(sink, struct spool, base);
-	auto_source *in = source_file(spool->fd, 0);
+	auto_source *in = spool_source(spool);
 	char chunk[64 * 1024];
 	ssize_t got;
 
@@ -57,67 +42,24 @@ spool_commit(struct sink *sink, struct error *err)
 	return got < 0 ? -1 : 0;
 }
 
-static void
-spool_close(struct sink *sink)
-{
-	struct spool *spool = container_of(sink, struct spool, base);
-
-	close(spool->fd);
-	free(spool);
-}
-
-static struct sink *
-spool_open(struct error *err)
-{
-	static const struct sink_ops ops = {
-		.write = spool_write,
-		.reset = spool_reset,
-		.commit = spool_commit,
-		.close = spool_close,
-	};
-	const char *dir = getenv("TMPDIR");
-	auto_free char *path =
-	    xasprintf("%s/tarn-XXXXXX", dir && *dir ? dir : "/tmp");
-	int fd = mkostemp(path, O_CLOEXEC);
-	struct spool *spool;
-
-	if (fd < 0) {
-		error_errno(err, "cannot create '%s'", path);
-		return NULL;
-	}
-	(void)unlink(path);
-	spool = xmalloc(sizeof(*spool));
-	*spool = (struct spool){ { &ops }, fd };
-	return &spool->base;
-}
-
-static struct sink *
-open_output(const char *path, struct error *err)
-{
-	mode_t mask;
-
-	if (!path)
-		return spool_open(err);
-	mask = umask(0);
-	umask(mask);
-	return sink_file(path, 0666 & ~mask, err);
-}
-
 static enum outcome
 read_blob(struct location *loc, const struct digest *digest, const char *path,
     struct error *err)
 {
 	struct key key = { KEY_BLOB, *digest };
-	auto_sink *out = open_output(path, err);
+	auto_spool spool = SPOOL_INIT(IN_MEMORY);
+	auto_sink *out = open_output(path, &spool, err);
 	auto_sink *verify = out ? sink_verify(out, digest) : NULL;
 	enum outcome outcome;
 
 	if (!out)
 		return FAILED;
 	outcome = location_read(loc, &key, verify, err);
-	if (outcome == HIT && sink_commit(verify, err) < 0)
+	if (outcome != HIT)
+		return outcome;
+	if (sink_commit(verify, err) < 0 || (!path && print(&spool, err) < 0))
 		return FAILED;
-	return outcome;
+	return HIT;
 }
 
 static int

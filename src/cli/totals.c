@@ -2,12 +2,12 @@
 
 #include <cjson/cJSON.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
 #include "base/mem.h"
-#include "base/size.h"
 
 /* The longest name that is kept, in bytes. */
 #define NAME_MAX_BYTES 200
@@ -229,6 +229,23 @@ add_time(struct buf *to, uint64_t us)
 		    minutes % 60);
 }
 
+/* "17", "1.5 MiB" */
+static void
+add_size(struct buf *to, uint64_t bytes)
+{
+	static const char units[] = "KMGTPE";
+	double number = (double)bytes / 1024;
+	size_t unit = 0;
+
+	if (bytes < 1024) {
+		buf_addf(to, "%" PRIu64, bytes);
+		return;
+	}
+	for (; number >= 1024 && units[unit + 1]; unit++)
+		number /= 1024;
+	buf_addf(to, "%.1f %ciB", number, units[unit]);
+}
+
 static void
 text_of_kinds(const struct totals *totals, struct buf *to)
 {
@@ -286,7 +303,6 @@ void
 totals_text(const struct totals *totals, struct buf *to)
 {
 	double rate = totals_hit_rate(totals);
-	char size[SIZE_TEXT];
 
 	buf_addf(to, "actions          %" PRIu64, totals->actions);
 	if (totals->since[0])
@@ -301,7 +317,9 @@ totals_text(const struct totals *totals, struct buf *to)
 		buf_addf(to, "hit rate         %.1f %%\n", 100 * rate);
 	buf_addf(to, "time saved       ");
 	add_time(to, totals->saved_us);
-	buf_addf(to, "\nbytes            %s\n", size_text(totals->bytes, size));
+	buf_addf(to, "\nbytes            ");
+	add_size(to, totals->bytes);
+	buf_add(to, "\n", 1);
 	if (totals->unreadable)
 		buf_addf(
 		    to, "unreadable lines %" PRIu64 "\n", totals->unreadable);
