@@ -31,7 +31,7 @@ def sources():
     fuzz = sorted(glob.glob("tests/fuzz/fuzz_*.c"))
     text += objects(fuzz + ["tests/fuzz/replay.c"]).split("part = $part\n", 1)[1]
     for f in fuzz:
-        parts = [f, "tests/fuzz/replay.c", *most]
+        parts = [f, "tests/fuzz/replay.c", "tests/support/faults.c", *most]
         text += many(f"{os.path.basename(f)[:-2]}: link", parts, "build/observe.o $b/libtarn.a | build/test.libs")
     text += "build $b/fuzz-targets: phony" + "".join(f" $b/{os.path.basename(f)[:-2]}" for f in fuzz) + "\n"
     yield "tests/sources.ninja", text

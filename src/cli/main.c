@@ -1,5 +1,9 @@
+#include "base/log.h"
+#include "cli/cmd.h"
+
 int
-main(void)
+main(int argc, char **argv)
 {
-	return 0;
+	log_start("tarn", 1);
+	return cmd_run(argc, argv);
 }
