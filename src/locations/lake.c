@@ -20,15 +20,12 @@ lake_release(struct lake *lake)
 	free(lake->root);
 }
 
-<<<<<<< HEAD
 char *
 lake_index(const struct lake *lake)
 {
 	return xasprintf("%s/" LAKE_INDEX, lake->root);
 }
 
-=======
->>>>>>> e443bb323705ea74bcd3f5eb35a85e7e451ea373
 /* ---- config.yml ---- */
 
 static int
@@ -236,7 +233,6 @@ lake_create(struct lake *lake, struct lake_file *file, const char *name,
 	return -1;
 }
 
-<<<<<<< HEAD
 /* For file systems that know neither way; two writers at once may both be told 1. */
 static int
 move_if_seen_free(struct lake_file *file, const char *path)
@@ -267,32 +263,14 @@ link_if_free(struct lake_file *file, const char *path)
 static int
 move_if_free(struct lake_file *file, const char *path)
 {
-=======
-/* Some file systems know only the old way: a second name for the file. */
-static int
-move_if_free(struct lake_file *file, const char *path)
-{
-	struct stat st;
-
->>>>>>> e443bb323705ea74bcd3f5eb35a85e7e451ea373
 	if (renameat2(AT_FDCWD, file->temp, AT_FDCWD, path, RENAME_NOREPLACE) ==
 	    0) {
 		free(take(file->temp));
 		return 1;
 	}
-<<<<<<< HEAD
 	if (errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP)
 		return link_if_free(file, path);
 	return errno == EEXIST ? 0 : -1;
-=======
-	if (errno != EINVAL && errno != ENOSYS && errno != EOPNOTSUPP)
-		return errno == EEXIST ? 0 : -1;
-	if (link(file->temp, path) == 0)
-		return 1;
-	if (errno == EEXIST) /* over NFS, that may be the answer lost before */
-		return fstat(file->fd, &st) == 0 && st.st_nlink == 2;
-	return -1;
->>>>>>> e443bb323705ea74bcd3f5eb35a85e7e451ea373
 }
 
 static int

@@ -1,19 +1,11 @@
 #ifndef LAKE_H
 #define LAKE_H
 
-<<<<<<< HEAD
-=======
-#include <stdbool.h>
-#include <stdint.h>
->>>>>>> e443bb323705ea74bcd3f5eb35a85e7e451ea373
 #include <sys/types.h>
 
 #include "base/error.h"
 #include "locations/layout.h"
-<<<<<<< HEAD
 #include "locations/location.h"
-=======
->>>>>>> e443bb323705ea74bcd3f5eb35a85e7e451ea373
 
 /*
  * A lake's folder, and how files come to be in it.
@@ -37,10 +29,7 @@ struct lake {
 	struct layout layout; /* of blobs; read by lake_layout() */
 	mode_t perm;
 	gid_t gid;
-<<<<<<< HEAD
 	uint64_t uncounted; /* bytes that the total doesn't know yet */
-=======
->>>>>>> e443bb323705ea74bcd3f5eb35a85e7e451ea373
 };
 
 void lake_release(struct lake *lake);
@@ -51,7 +40,6 @@ void lake_release(struct lake *lake);
  */
 int lake_layout(struct lake *lake, struct error *err);
 
-<<<<<<< HEAD
 /* The folder of what has no content for a name; the caller frees it. */
 char *lake_index(const struct lake *lake);
 
@@ -59,8 +47,6 @@ char *lake_index(const struct lake *lake);
 int lake_list(
     struct lake *lake, location_entry_fn *fn, void *arg, struct error *err);
 
-=======
->>>>>>> e443bb323705ea74bcd3f5eb35a85e7e451ea373
 /* Make the lake if it isn't there, and learn its policy. Returns 0 or -1. */
 int lake_prepare(struct lake *lake, struct error *err);
 
@@ -95,7 +81,6 @@ int lake_publish(struct lake *lake, struct lake_file *file, const char *path,
  */
 int lake_open_tool(struct lake *lake, const char *name, struct error *err);
 
-<<<<<<< HEAD
 /* Its descriptor, locked until it is closed; -1 if another process has it. */
 int lake_lock(struct lake *lake, const char *name, struct error *err);
 
@@ -110,8 +95,6 @@ int lake_lock(struct lake *lake, const char *name, struct error *err);
 uint64_t lake_add_total(struct lake *lake, uint64_t more);
 void lake_set_total(struct lake *lake, uint64_t total);
 
-=======
->>>>>>> e443bb323705ea74bcd3f5eb35a85e7e451ea373
 /* Remove what was left in `.tmp/` more than an hour ago by those who were killed. */
 void lake_sweep(struct lake *lake);
 

@@ -18,19 +18,10 @@ char *
 layout_path(
     const struct layout *layout, const char *root, const struct digest *digest)
 {
-<<<<<<< HEAD
 	char *path = xmalloc(strlen(root) + DIGEST_HEX + layout->count + 1);
 	char hex[DIGEST_HEX + 1], *to = stpcpy(path, root);
 	const char *from = digest_hex(digest, hex);
 
-=======
-	size_t len = strlen(root);
-	char *path = xmalloc(len + DIGEST_HEX + layout->count + 1);
-	char hex[DIGEST_HEX + 1], *to = path + len;
-	const char *from = digest_hex(digest, hex);
-
-	memcpy(path, root, len);
->>>>>>> e443bb323705ea74bcd3f5eb35a85e7e451ea373
 	for (size_t i = 0; i < layout->count; i++) {
 		size_t digits = 2 * (size_t)layout->bytes[i];
 

@@ -7,7 +7,6 @@
  *
  * After a hit, the level that had it and those beyond are told that the key was used
  * if they are set to `touch`. A write goes to every level that is written to, or to
-<<<<<<< HEAD
  * the first that accepts; what it replaces is removed from the nearer ones that did not
  * take it. A removal also reaches the levels that only replicate.
  */
@@ -15,16 +14,6 @@
 #include "locations/kinds.h"
 #include "locations/members.h"
 #include "locations/tee.h"
-=======
- * the first that accepts. A removal also reaches the levels that only replicate.
- */
-#include <sys/stat.h>
-
-#include "base/mem.h"
-#include "base/spool.h"
-#include "locations/kinds.h"
-#include "locations/members.h"
->>>>>>> e443bb323705ea74bcd3f5eb35a85e7e451ea373
 
 #define MEMORY ((size_t)1 << 20) /* bytes of copies that one read may hold */
 #define AT_ONCE 64               /* copies that are made together */
@@ -100,105 +89,6 @@ levels_open(const Tarn__Location *config, struct error *err)
 	return &levels->base;
 }
 
-<<<<<<< HEAD
-=======
-/* ---- a value on its way to the reader, and a copy of it ---- */
-
-struct tee {
-	struct sink base;
-	struct sink *out;  /* borrowed */
-	struct sink *copy; /* owned; fills `spool` */
-	struct spool spool;
-	uint64_t limit; /* nobody wants a larger copy */
-	uint64_t size;
-	bool dropped; /* there will be no copy */
-};
-
-static struct tee *
-tee_of(struct sink *base)
-{
-	return container_of(base, struct tee, base);
-}
-
-static void
-drop(struct tee *tee)
-{
-	tee->dropped = true;
-	spool_release(&tee->spool);
-}
-
-static int
-tee_write(struct sink *base, const void *data, size_t size, struct error *err)
-{
-	struct tee *tee = tee_of(base);
-	struct error lost;
-
-	tee->size += size;
-	if (!tee->dropped &&
-	    (tee->size > tee->limit ||
-	        sink_write(tee->copy, data, size, &lost) < 0))
-		drop(tee);
-	return sink_write(tee->out, data, size, err);
-}
-
-static int
-tee_write_file(struct sink *base, int fd, struct error *err)
-{
-	struct tee *tee = tee_of(base);
-	struct error lost;
-	struct stat st;
-
-	if (fstat(fd, &st) < 0 || (uint64_t)st.st_size > tee->limit ||
-	    sink_write_file(tee->copy, fd, &lost) < 0)
-		drop(tee);
-	return sink_write_file(tee->out, fd, err);
-}
-
-static int
-tee_reset(struct sink *base, struct error *err)
-{
-	struct tee *tee = tee_of(base);
-
-	spool_release(&tee->spool);
-	tee->size = 0;
-	tee->dropped = false;
-	return sink_reset(tee->out, err);
-}
-
-static int
-tee_commit(struct sink *base, struct error *err)
-{
-	return 0;
-}
-
-static void
-tee_close(struct sink *base)
-{
-	struct tee *tee = tee_of(base);
-
-	sink_close(tee->copy);
-	spool_release(&tee->spool);
-}
-
-static void
-tee_init(struct tee *tee, struct sink *out, uint64_t limit, size_t memory)
-{
-	static const struct sink_ops ops = {
-		.write = tee_write,
-		.reset = tee_reset,
-		.commit = tee_commit,
-		.close = tee_close,
-		.write_file = tee_write_file,
-	};
-
-	*tee = (struct tee){ .base = { &ops },
-		.out = out,
-		.spool = SPOOL_INIT(memory),
-		.limit = limit };
-	tee->copy = sink_spool(&tee->spool);
-}
-
->>>>>>> e443bb323705ea74bcd3f5eb35a85e7e451ea373
 /* ---- replicating ---- */
 
 static bool
@@ -411,16 +301,10 @@ is_done(const struct levels *levels, const struct location_write_request *sum)
 	return levels->first && sum->outcome > DECLINED;
 }
 
-<<<<<<< HEAD
 /* `nearest` is filled in for those that this level is the first to store. */
 static void
 write_level(struct levels *levels, size_t to,
     struct location_write_request *requests, size_t *nearest, size_t count)
-=======
-static void
-write_level(struct levels *levels, size_t to,
-    struct location_write_request *requests, size_t count)
->>>>>>> e443bb323705ea74bcd3f5eb35a85e7e451ea373
 {
 	struct location_write_request *asked =
 	    xrealloc(NULL, count, sizeof(*asked));
@@ -436,22 +320,15 @@ write_level(struct levels *levels, size_t to,
 	rewind_all(asked, n);
 	location_write_batch(levels->members.at[to], asked, n);
 	for (size_t i = 0, j = 0; i < count; i++) {
-<<<<<<< HEAD
 		if (is_done(levels, &requests[i]))
 			continue;
 		if (asked[j].outcome == STORED && requests[i].outcome != STORED)
 			nearest[i] = to;
 		merge(&requests[i], &asked[j++], levels->members.at[to]);
-=======
-		if (!is_done(levels, &requests[i]))
-			merge(
-			    &requests[i], &asked[j++], levels->members.at[to]);
->>>>>>> e443bb323705ea74bcd3f5eb35a85e7e451ea373
 	}
 	free(asked);
 }
 
-<<<<<<< HEAD
 /* What was replaced must not be served by a nearer level that didn't take part. */
 static void
 remove_nearer(struct levels *levels, const struct key *key, size_t nearest)
@@ -464,17 +341,12 @@ remove_nearer(struct levels *levels, const struct key *key, size_t nearest)
 	}
 }
 
-=======
->>>>>>> e443bb323705ea74bcd3f5eb35a85e7e451ea373
 static void
 levels_write_batch(
     struct location *loc, struct location_write_request *requests, size_t count)
 {
 	struct levels *levels = levels_of(loc);
-<<<<<<< HEAD
 	size_t *nearest = xrealloc(NULL, count, sizeof(*nearest));
-=======
->>>>>>> e443bb323705ea74bcd3f5eb35a85e7e451ea373
 	bool any = false;
 
 	for (size_t i = 0; i < count; i++)
@@ -483,7 +355,6 @@ levels_write_batch(
 		if (!levels->level[i].write)
 			continue;
 		any = true;
-<<<<<<< HEAD
 		write_level(levels, i, requests, nearest, count);
 	}
 	for (size_t i = 0; i < count; i++) {
@@ -494,12 +365,6 @@ levels_write_batch(
 			remove_nearer(levels, &requests[i].key, nearest[i]);
 	}
 	free(nearest);
-=======
-		write_level(levels, i, requests, count);
-	}
-	for (size_t i = 0; i < count && !any; i++)
-		requests[i].outcome = DECLINED;
->>>>>>> e443bb323705ea74bcd3f5eb35a85e7e451ea373
 }
 
 static enum outcome
