@@ -285,11 +285,11 @@ glance_entry(struct looking *l, struct glance *g)
 	}
 	if (facets & (FACET_BEFORE | FACET_ROOM))
 		outcome = glance_before(l, g, facets);
-	else if ((facets & FACET_ABSENT) && !has_known_content(l))
+	else if (facets & FACET_ABSENT)
 		outcome = glance_absent(l);
-	if (outcome == HIT && (facets & FACET_LINK) && !has_known_content(l))
+	if (outcome == HIT && (facets & FACET_LINK))
 		outcome = glance_link(l, g);
-	if (outcome == HIT && (facets & followed) && !has_known_content(l))
+	if (outcome == HIT && (facets & followed))
 		outcome = glance_stat(l, g, facets);
 	return outcome;
 }

@@ -1,0 +1,426 @@
+#include "store/restore.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "store/content.h"
+
+/* An output on its way: finished aside, then renamed into place. */
+struct piece {
+	const struct output *output;
+	char *path, *temp; /* owned; temp is NULL if there is none */
+	mode_t mode;
+};
+
+struct job {
+	const struct restore *restore;
+	const struct record *record;
+	struct piece *piece; /* one for each output */
+	unsigned serial;
+};
+
+/* ---- a sink that ends in a file, sharing its storage if it can ---- */
+
+struct blob_sink {
+	struct sink base;
+	int fd;
+	struct hasher hasher;
+	bool shared; /* with a file that the digest table vouches for */
+	struct digest digest;
+	struct table *table;
+};
+
+static int
+blob_write(struct sink *base, const void *data, size_t size, struct error *err)
+{
+	struct blob_sink *sink = container_of(base, struct blob_sink, base);
+
+	hasher_add(&sink->hasher, data, size);
+	if (file_write_all(sink->fd, data, size) < 0)
+		return error_errno(err, "cannot write an output");
+	return 0;
+}
+
+static int
+blob_reset(struct sink *base, struct error *err)
+{
+	struct blob_sink *sink = container_of(base, struct blob_sink, base);
+
+	hasher_init(&sink->hasher);
+	sink->shared = false;
+	if (ftruncate(sink->fd, 0) < 0 || lseek(sink->fd, 0, SEEK_SET) < 0)
+		return error_errno(err, "cannot empty an output");
+	return 0;
+}
+
+/* The digest of an open file of a lake, from the table if it was ever taken. */
+static bool
+take_digest(struct blob_sink *sink, int fd)
+{
+	struct content content;
+	struct error err;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	if (content_of(&content, sink->table, AT_FDCWD, path, &err) < 0)
+		return false;
+	sink->digest = content.digest;
+	return true;
+}
+
+static int
+copy_open_file(struct sink *base, int fd, struct error *err)
+{
+	char chunk[64 * 1024];
+	off_t at = 0;
+	ssize_t got;
+
+	while ((got = pread(fd, chunk, sizeof(chunk), at)) > 0) {
+		if (blob_write(base, chunk, (size_t)got, err) < 0)
+			return -1;
+		at += got;
+	}
+	return got < 0 ? error_errno(err, "cannot read a blob") : 0;
+}
+
+static int
+blob_write_file(struct sink *base, int fd, struct error *err)
+{
+	struct blob_sink *sink = container_of(base, struct blob_sink, base);
+
+	if (ioctl(sink->fd, FICLONE, fd) < 0)
+		return copy_open_file(base, fd, err);
+	sink->shared = take_digest(sink, fd);
+	if (sink->shared)
+		return 0;
+	return blob_reset(base, err) < 0 ? -1 : copy_open_file(base, fd, err);
+}
+
+static int
+blob_commit(struct sink *base, struct error *err)
+{
+	return 0;
+}
+
+static void
+blob_close(struct sink *base)
+{
+}
+
+enum outcome
+restore_blob(const struct restore *restore, const struct digest *digest, int fd,
+    struct error *err)
+{
+	static const struct sink_ops ops = {
+		.write = blob_write,
+		.reset = blob_reset,
+		.commit = blob_commit,
+		.close = blob_close,
+		.write_file = blob_write_file,
+	};
+	struct blob_sink sink = {
+		.base = { &ops }, .fd = fd, .table = restore->world->table
+	};
+	struct key key = { KEY_BLOB, *digest };
+	char hex[DIGEST_HEX + 1];
+	enum outcome outcome;
+
+	hasher_init(&sink.hasher);
+	outcome = location_read(restore->tree, &key, &sink.base, err);
+	if (outcome == MISS)
+		return error_set(err, ERROR_CORRUPT, "blob %s is missing",
+		    digest_hex(digest, hex));
+	if (outcome != HIT)
+		return outcome;
+	if (!sink.shared)
+		hasher_finish(&sink.hasher, &sink.digest);
+	if (digest_equal(&sink.digest, digest))
+		return HIT;
+	(void)location_remove(restore->tree, &key, &(struct error){ 0 });
+	return error_set(err, ERROR_CORRUPT,
+	    "blob %s is damaged in '%s' and was removed",
+	    digest_hex(digest, hex),
+	    restore->tree->served ? restore->tree->served->label : "?");
+}
+
+/* ---- where ---- */
+
+static bool
+has_dots(const char *path)
+{
+	for (const char *at = path; (at = strstr(at, "/..")); at++) {
+		if (at[3] == '/' || at[3] == '\0')
+			return true;
+	}
+	return false;
+}
+
+char *
+restore_path(const struct world *world, const struct output *output)
+{
+	if (output->place == PLACE_OUTPUT)
+		return world->outputs[0] && strcmp(output->path, "0") == 0
+		    ? xstrdup(world->outputs[0])
+		    : NULL;
+	if (output->path[0] != '/' || has_dots(output->path))
+		return NULL;
+	if (output->place == PLACE_ROOT)
+		return xasprintf("%s%s", world->root, output->path);
+	return xstrdup(output->path);
+}
+
+static int
+not_as_recorded(struct error *err, const char *path, const char *what)
+{
+	(void)error_set(err, ERROR_NONE, "'%s' %s", path, what);
+	return MISS;
+}
+
+/* A folder that this record makes itself? */
+static bool
+makes_folder(const struct job *job, const char *path, size_t size)
+{
+	for (size_t i = 0; i < job->record->count; i++) {
+		const struct piece *piece = &job->piece[i];
+
+		if (piece->output->type == OUTPUT_FOLDER && piece->path &&
+		    strlen(piece->path) == size &&
+		    memcmp(piece->path, path, size) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* The folder to build in: the nearest above `path` that is there. Its size. */
+static size_t
+standing_folder(const struct job *job, const char *path)
+{
+	size_t size = (size_t)(strrchr(path, '/') - path);
+
+	while (size > 0 && makes_folder(job, path, size)) {
+		while (size > 0 && path[--size] != '/')
+			;
+	}
+	return size;
+}
+
+/* ---- what is in the way ---- */
+
+static int
+fit_file(const struct job *job, struct piece *piece, const struct stat *there,
+    struct error *err)
+{
+	const struct output *output = piece->output;
+
+	piece->mode = output->mode;
+	if (!there)
+		return HIT;
+	if (!S_ISREG(there->st_mode))
+		return not_as_recorded(
+		    err, piece->path, "is in the way and no file");
+	if (!(output->flags & OUTPUT_IN_PLACE))
+		return HIT;
+	if (there->st_nlink > 1)
+		return not_as_recorded(err, piece->path, "has other names");
+	if (faccessat(AT_FDCWD, piece->path, W_OK, AT_EACCESS) < 0)
+		return not_as_recorded(err, piece->path, "can't be written");
+	if (!(output->flags & OUTPUT_MODE_SET))
+		piece->mode = there->st_mode & 07777;
+	return HIT;
+}
+
+static int
+fit(struct job *job, struct piece *piece, struct error *err)
+{
+	struct stat st;
+	bool there = lstat(piece->path, &st) == 0;
+
+	switch (piece->output->type) {
+	case OUTPUT_FILE: return fit_file(job, piece, there ? &st : NULL, err);
+	case OUTPUT_LINK:
+		if (there)
+			return not_as_recorded(
+			    err, piece->path, "is in the way");
+		return HIT;
+	case OUTPUT_FOLDER:
+		if (there)
+			return not_as_recorded(
+			    err, piece->path, "is there already");
+		return HIT;
+	}
+	return MISS;
+}
+
+/* ---- building ---- */
+
+static int
+open_temp(struct job *job, struct piece *piece, struct error *err)
+{
+	size_t folder = standing_folder(job, piece->path);
+	char *temp = xasprintf("%.*s/.tarn-%d-%u", (int)folder, piece->path,
+	    (int)getpid(), job->serial++);
+	int fd = open(temp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, piece->mode);
+
+	if (fd < 0) {
+		(void)not_as_recorded(err, piece->path, strerror(errno));
+		free(temp);
+		return -1;
+	}
+	piece->temp = temp;
+	return fd;
+}
+
+static int
+fill_rewritten(const struct job *job, const struct output *output, int fd,
+    struct error *err)
+{
+	auto_buf text = BUF_INIT;
+
+	if (output->size > RECORD_INLINE || !job->restore->rewrite ||
+	    !job->restore->rewrite(output->contents.data, output->size,
+	        job->restore->world->root, &text))
+		return not_as_recorded(
+		    err, output->path, "can't be laid out for this root");
+	if (file_write_all(fd, text.data, text.len) < 0)
+		return error_errno(err, "cannot write '%s'", output->path);
+	return HIT;
+}
+
+static int
+fill(const struct job *job, const struct output *output, int fd,
+    struct error *err)
+{
+	if (output->flags & OUTPUT_REWRITE)
+		return fill_rewritten(job, output, fd, err);
+	if (output->size > RECORD_INLINE)
+		return restore_blob(job->restore, &output->digest, fd, err);
+	if (file_write_all(fd, output->contents.data, output->size) < 0)
+		return error_errno(err, "cannot write '%s'", output->path);
+	return HIT;
+}
+
+static int
+build(struct job *job, struct piece *piece, struct error *err)
+{
+	const struct output *output = piece->output;
+	auto_close int fd = -1;
+	int outcome;
+
+	if (output->type == OUTPUT_FOLDER)
+		return HIT;
+	if (output->type == OUTPUT_LINK) {
+		size_t folder = standing_folder(job, piece->path);
+
+		piece->temp = xasprintf("%.*s/.tarn-%d-%u", (int)folder,
+		    piece->path, (int)getpid(), job->serial++);
+		if (symlink(output->target, piece->temp) == 0)
+			return HIT;
+		return not_as_recorded(err, piece->path, strerror(errno));
+	}
+	fd = open_temp(job, piece, err);
+	if (fd < 0)
+		return MISS;
+	outcome = fill(job, output, fd, err);
+	if (outcome != HIT)
+		return outcome;
+	if ((piece->mode & job->restore->umask) != 0 &&
+	    fchmod(fd, piece->mode) < 0)
+		return error_errno(
+		    err, "cannot set the mode of '%s'", piece->path);
+	if (output->flags & OUTPUT_TIME_SET) {
+		struct timespec times[2] = { { 0, UTIME_OMIT },
+			{ output->mtime_ns / 1000000000,
+			    output->mtime_ns % 1000000000 } };
+
+		if (futimens(fd, times) < 0)
+			return error_errno(
+			    err, "cannot set the time of '%s'", piece->path);
+	}
+	return HIT;
+}
+
+/* ---- into place ---- */
+
+static int
+put(struct job *job, struct piece *piece, struct error *err)
+{
+	const struct output *output = piece->output;
+
+	if (output->type == OUTPUT_FOLDER) {
+		if (mkdir(piece->path, output->mode) < 0)
+			return error_errno(
+			    err, "cannot create folder '%s'", piece->path);
+		if ((output->mode & job->restore->umask) != 0)
+			(void)chmod(piece->path, output->mode);
+		return HIT;
+	}
+	if (rename(piece->temp, piece->path) < 0)
+		return error_errno(
+		    err, "cannot put '%s' in place", piece->path);
+	free(take(piece->temp));
+	return HIT;
+}
+
+static int
+prepare(struct job *job, struct error *err)
+{
+	for (size_t i = 0; i < job->record->count; i++)
+		job->piece[i].output = &job->record->outputs[i];
+	for (size_t i = 0; i < job->record->count; i++) {
+		struct piece *piece = &job->piece[i];
+
+		piece->path = restore_path(job->restore->world, piece->output);
+		if (!piece->path ||
+		    !job->restore->allowed(job->restore->arg, piece->path))
+			return error_set(err, ERROR_CORRUPT,
+			    "the record would write '%s'", piece->output->path);
+	}
+	return HIT;
+}
+
+static int
+each(struct job *job,
+    int (*fn)(struct job *job, struct piece *piece, struct error *err),
+    struct error *err)
+{
+	int outcome = HIT;
+
+	for (size_t i = 0; outcome == HIT && i < job->record->count; i++)
+		outcome = fn(job, &job->piece[i], err);
+	return outcome;
+}
+
+enum outcome
+restore_outputs(const struct restore *restore, const struct record *record,
+    struct error *err)
+{
+	struct job job = { .restore = restore, .record = record };
+	int outcome;
+
+	job.piece = xmalloc(record->count * sizeof(*job.piece) + 1);
+	memset(job.piece, 0, record->count * sizeof(*job.piece));
+	outcome = prepare(&job, err);
+	if (outcome == HIT)
+		outcome = each(&job, fit, err);
+	if (outcome == HIT)
+		outcome = each(&job, build, err);
+	if (outcome == HIT)
+		outcome = each(&job, put, err);
+	for (size_t i = 0; i < record->count; i++) {
+		if (job.piece[i].temp)
+			(void)unlink(job.piece[i].temp);
+		free(job.piece[i].temp);
+		free(job.piece[i].path);
+	}
+	free(job.piece);
+	return outcome;
+}
