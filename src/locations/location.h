@@ -18,8 +18,9 @@
  *	levels(small(redis), disk, fanout(disk, disk), s3)
  *
  * A location only stores. It doesn't hash, verify or interpret what it is given
- * (the store does), never retries on its own, and never prints: what went wrong
- * is in *err, and whether that matters is the caller's business.
+ * (the store does; only levels look at what they copy), never retries on its own,
+ * and never prints: what went wrong is in *err, and whether that matters is the
+ * caller's business.
  *
  * To add one, write src/locations/<name>.c with a `const struct location_kind`
  * and put it in the table in kinds.c. Then tests/unit/test_location.c runs
@@ -45,7 +46,7 @@ enum outcome {
 	MISS = 0,    /* it isn't there */
 	HIT = 1,     /* it was there */
 
-	/* The same answers to a write: */
+	/* The same answers to a write. After DECLINED, *err may say why. */
 	DECLINED = MISS, /* read-only, full or too big; nothing was kept */
 	STORED = HIT,    /* kept now */
 	KEPT = 2,        /* WRITE_IF_ABSENT: what was there before stays */
@@ -65,6 +66,7 @@ struct location_read_request {
 	struct key key;
 	struct sink *out; /* borrowed; not committed */
 	enum outcome outcome;
+	struct location *served; /* after HIT: the leaf it came from */
 	struct error err;
 };
 struct location_write_request {
@@ -107,6 +109,8 @@ struct location_kind {
 	/*
 	 * Keep the bytes of `in` under `key`. Readers see all of them or none.
 	 * After DECLINED or FAILED, `in` may have been read from: rewind it.
+	 * A place that is read-only or full is DECLINED with the reason in *err,
+	 * whose kind is ERROR_NONE when there is nothing more to say.
 	 */
 	enum outcome (*write)(struct location *loc, const struct key *key,
 	    struct source *in, enum write_mode mode, struct error *err);
@@ -119,14 +123,18 @@ struct location_kind {
 	enum outcome (*remove)(
 	    struct location *loc, const struct key *key, struct error *err);
 
-	/* Optional: note that `key` was used now. */
+	/*
+	 * Optional: note that `key` was used now, as far as its owner lets us.
+	 * MISS: it isn't there.
+	 */
 	enum outcome (*touch)(
 	    struct location *loc, const struct key *key, struct error *err);
 
 	/*
 	 * Optional: call `fn` for every entry, in any order and constant memory,
 	 * until it returns non-zero, which is then returned; 0 at the end, -1 on
-	 * failure.
+	 * failure. `fn` may remove the entry. A composite names what several
+	 * members have several times, and goes on past a member that fails.
 	 */
 	int (*list)(struct location *loc, location_entry_fn *fn, void *arg,
 	    struct error *err);
@@ -137,11 +145,21 @@ struct location_kind {
 	void (*write_batch)(struct location *loc,
 	    struct location_write_request *requests, size_t count);
 
+	/*
+	 * Optional: no larger value will be taken, so that nobody need keep one
+	 * at hand to offer it.
+	 */
+	uint64_t (*limit)(struct location *loc);
+
 	/* Composites only: the i-th location inside, borrowed; NULL past the end. */
 	struct location *(*member)(struct location *loc, size_t i);
 };
 
-/* What was asked of a leaf since it was opened, and what came of it. */
+/*
+ * What was asked of a leaf since it was opened, and what came of it. `errors`
+ * counts what FAILED, whoever passed over it; `us` includes the time that the
+ * other end of the stream took.
+ */
 struct location_counts {
 	uint32_t reads, hits, writes, errors;
 	uint64_t us; /* time spent, microseconds */
@@ -150,14 +168,25 @@ struct location_counts {
 /* The part that is common to all kinds; each embeds it as `base`. */
 struct location {
 	const struct location_kind *kind;
-	char *label;             /* for messages and reports; owned */
-	struct location *served; /* the leaf of the last HIT, borrowed */
+	char *label; /* for messages and reports; owned */
+	struct location
+	    *served; /* the leaf of the last HIT to a read, borrowed */
 	struct location_counts counts;
 };
 
-/* The tree described by `config`; a member's error names it. NULL on failure. */
+/*
+ * The tree described by `config`, which may go afterwards. NULL on failure: a kind
+ * that this program has not (ERROR_USAGE), a bad option; a member's error names it.
+ * A leaf's label is its place without user and password.
+ */
 struct location *location_open(const Tarn__Location *config, struct error *err);
 void location_close(struct location *loc); /* NULL is fine */
+
+/* Call it `name`, and also what is inside, down to the leaf, if that is one. */
+void location_name(struct location *loc, const char *name);
+
+/* The largest value that a write may be taken of; UINT64_MAX: there is no limit. */
+uint64_t location_limit(struct location *loc);
 
 enum outcome location_read(struct location *loc, const struct key *key,
     struct sink *out, struct error *err);
@@ -192,7 +221,7 @@ void location_each_leaf(struct location *loc,
 
 /*
  * The description of a location expression in one word: a path (a disk lake) or
- * a URL, as in TARN_TIERS, whose whole line locations_from_tiers() takes. Both
+ * a URL, as in TARN_TIERS, whose whole line location_from_tiers() takes. Both
  * return NULL and ERROR_USAGE if it can't be understood; relative paths are
  * taken from `cwd`. Free with tarn__location__free_unpacked(x, NULL).
  */

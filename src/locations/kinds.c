@@ -1,0 +1,9 @@
+#include "locations/kinds.h"
+
+const struct location_kind *const location_kinds[] = {
+	&location_disk,
+	&location_fanout,
+	&location_levels,
+	&location_small,
+	NULL,
+};

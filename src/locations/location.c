@@ -1,0 +1,310 @@
+#include "locations/location.h"
+
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "locations/kinds.h"
+
+const char *
+outcome_name(enum outcome outcome)
+{
+	switch (outcome) {
+	case FAILED: return "failed";
+	case MISS: return "miss";
+	case HIT: return "hit";
+	case KEPT: return "kept";
+	}
+	return "unknown";
+}
+
+/* ---- opening ---- */
+
+static void
+unknown_kind(const char *name, struct error *err)
+{
+	auto_buf known = BUF_INIT;
+
+	for (size_t i = 0; location_kinds[i]; i++)
+		buf_addf(
+		    &known, "%s%s", i ? ", " : "", location_kinds[i]->name);
+	error_set(err, ERROR_USAGE,
+	    "locations of kind '%s' are not part of this program, only: %s",
+	    name, known.data);
+}
+
+static const struct location_kind *
+kind_named(const char *name)
+{
+	for (size_t i = 0; location_kinds[i]; i++) {
+		if (strcmp(location_kinds[i]->name, name) == 0)
+			return location_kinds[i];
+	}
+	return NULL;
+}
+
+/* The place as it may be shown. The caller frees it. */
+static char *
+label_of(const Tarn__Location *config)
+{
+	const char *place = config->place, *host = strstr(place, "://"), *at;
+
+	if (!*place)
+		return xstrdup(config->kind);
+	if (!host)
+		return xstrdup(place);
+	host += 3;
+	at = memrchr(host, '@', strcspn(host, "/"));
+	if (!at)
+		return xstrdup(place);
+	return xasprintf("%.*s%s", (int)(host - place), place, at + 1);
+}
+
+struct location *
+location_open(const Tarn__Location *config, struct error *err)
+{
+	const struct location_kind *kind = kind_named(config->kind);
+	struct location *loc;
+
+	if (!kind) {
+		unknown_kind(config->kind, err);
+		return NULL;
+	}
+	loc = kind->open(config, err);
+	if (loc && !loc->label)
+		loc->label = label_of(config);
+	return loc;
+}
+
+void
+location_close(struct location *loc)
+{
+	if (!loc)
+		return;
+	free(loc->label);
+	loc->kind->close(loc);
+}
+
+void
+location_name(struct location *loc, const char *name)
+{
+	free(loc->label);
+	loc->label = xstrdup(name);
+	if (loc->kind->member && loc->kind->member(loc, 0) &&
+	    !loc->kind->member(loc, 1))
+		location_name(loc->kind->member(loc, 0), name);
+}
+
+uint64_t
+location_limit(struct location *loc)
+{
+	return loc->kind->limit ? loc->kind->limit(loc) : UINT64_MAX;
+}
+
+/* ---- asking, and counting what leaves are asked ---- */
+
+static bool
+is_leaf(const struct location *loc)
+{
+	return !loc->kind->member;
+}
+
+static uint64_t
+now_us(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+/* Add the time since `start`; composites only pass questions on. */
+static enum outcome
+counted(struct location *loc, uint64_t start, enum outcome outcome)
+{
+	if (is_leaf(loc)) {
+		loc->counts.us += now_us() - start;
+		loc->counts.errors += outcome == FAILED;
+	}
+	return outcome;
+}
+
+static void
+count_read(struct location *loc, enum outcome outcome)
+{
+	if (!is_leaf(loc))
+		return;
+	loc->counts.reads++;
+	loc->counts.hits += outcome == HIT;
+	if (outcome == HIT)
+		loc->served = loc;
+}
+
+enum outcome
+location_read(struct location *loc, const struct key *key, struct sink *out,
+    struct error *err)
+{
+	uint64_t start = now_us();
+	enum outcome outcome = loc->kind->read(loc, key, out, err);
+
+	count_read(loc, outcome);
+	return counted(loc, start, outcome);
+}
+
+enum outcome
+location_write(struct location *loc, const struct key *key, struct source *in,
+    enum write_mode mode, struct error *err)
+{
+	uint64_t start = now_us();
+
+	err->kind = ERROR_NONE;
+	err->text[0] = '\0';
+	loc->counts.writes += is_leaf(loc);
+	return counted(loc, start, loc->kind->write(loc, key, in, mode, err));
+}
+
+enum outcome
+location_contains(
+    struct location *loc, const struct key *key, struct error *err)
+{
+	uint64_t start = now_us();
+
+	return counted(loc, start, loc->kind->contains(loc, key, err));
+}
+
+enum outcome
+location_remove(struct location *loc, const struct key *key, struct error *err)
+{
+	uint64_t start = now_us();
+
+	if (!loc->kind->remove)
+		return MISS;
+	return counted(loc, start, loc->kind->remove(loc, key, err));
+}
+
+enum outcome
+location_touch(struct location *loc, const struct key *key, struct error *err)
+{
+	uint64_t start = now_us();
+
+	if (!loc->kind->touch)
+		return MISS;
+	return counted(loc, start, loc->kind->touch(loc, key, err));
+}
+
+int
+location_list(
+    struct location *loc, location_entry_fn *fn, void *arg, struct error *err)
+{
+	return loc->kind->list ? loc->kind->list(loc, fn, arg, err) : 0;
+}
+
+/* ---- batches ---- */
+
+static void
+read_one(struct location *loc, struct location_read_request *request)
+{
+	request->outcome =
+	    location_read(loc, &request->key, request->out, &request->err);
+	request->served = request->outcome == HIT ? loc->served : NULL;
+}
+
+/* A leaf's own batch is counted as so many reads in the time of all. */
+static void
+count_read_batch(struct location *loc, uint64_t start,
+    struct location_read_request *requests, size_t count)
+{
+	if (!is_leaf(loc))
+		return;
+	loc->counts.us += now_us() - start;
+	for (size_t i = 0; i < count; i++) {
+		count_read(loc, requests[i].outcome);
+		loc->counts.errors += requests[i].outcome == FAILED;
+		requests[i].served = requests[i].outcome == HIT ? loc : NULL;
+	}
+}
+
+void
+location_read_batch(
+    struct location *loc, struct location_read_request *requests, size_t count)
+{
+	uint64_t start = now_us();
+
+	if (loc->kind->read_batch && count > 0) {
+		loc->kind->read_batch(loc, requests, count);
+		count_read_batch(loc, start, requests, count);
+		return;
+	}
+	for (size_t i = 0; i < count; i++)
+		read_one(loc, &requests[i]);
+}
+
+void
+location_write_batch(
+    struct location *loc, struct location_write_request *requests, size_t count)
+{
+	uint64_t start = now_us();
+
+	for (size_t i = 0; i < count; i++) {
+		requests[i].err.kind = ERROR_NONE;
+		requests[i].err.text[0] = '\0';
+	}
+	if (loc->kind->write_batch && count > 0) {
+		loc->kind->write_batch(loc, requests, count);
+		if (!is_leaf(loc))
+			return;
+		loc->counts.us += now_us() - start;
+		loc->counts.writes += (uint32_t)count;
+		for (size_t i = 0; i < count; i++)
+			loc->counts.errors += requests[i].outcome == FAILED;
+		return;
+	}
+	for (size_t i = 0; i < count; i++) {
+		struct location_write_request *request = &requests[i];
+
+		request->outcome = location_write(loc, &request->key,
+		    request->in, request->mode, &request->err);
+	}
+}
+
+/* ---- leaf by leaf ---- */
+
+int
+location_read_each(struct location *loc, const struct key *key, size_t max,
+    location_value_fn *fn, void *arg)
+{
+	auto_buf value = BUF_INIT;
+	auto_sink *out = NULL;
+	struct error err;
+	struct location *member;
+	int rc = 0;
+
+	for (size_t i = 0; !is_leaf(loc); i++) {
+		member = loc->kind->member(loc, i);
+		if (!member)
+			return rc;
+		rc = location_read_each(member, key, max, fn, arg);
+		if (rc) {
+			loc->served = member->served;
+			return rc;
+		}
+	}
+	out = sink_buf(&value, max);
+	if (location_read(loc, key, out, &err) != HIT)
+		return 0;
+	return fn(arg, loc, value.data, value.len);
+}
+
+void
+location_each_leaf(struct location *loc,
+    void (*fn)(void *arg, struct location *leaf), void *arg)
+{
+	struct location *member;
+
+	if (is_leaf(loc)) {
+		fn(arg, loc);
+		return;
+	}
+	for (size_t i = 0; (member = loc->kind->member(loc, i)); i++)
+		location_each_leaf(member, fn, arg);
+}

@@ -1,0 +1,50 @@
+#ifndef MEMBERS_H
+#define MEMBERS_H
+
+#include "locations/location.h"
+
+/*
+ * What levels and fanout have in common: several locations, asked in order. One
+ * that fails is passed over; the whole has FAILED only if none of those asked gave
+ * an answer. Its errors are in its counts.
+ */
+struct members {
+	struct location **at; /* owned, as are the locations */
+	size_t count;
+};
+
+void members_add(struct members *members, struct location *loc);
+void members_close(struct members *members);
+struct location *members_get(const struct members *members, size_t i);
+
+/*
+ * A read of several keys: start, ask members until none is missing, finish, which
+ * is where requests that nobody answered become FAILED.
+ */
+void members_read_start(struct location_read_request *requests, size_t count);
+bool members_read_missing(
+    const struct location_read_request *requests, size_t count);
+void members_read_from(struct location *member,
+    struct location_read_request *requests, size_t count);
+void members_read_finish(struct location *whole,
+    struct location_read_request *requests, size_t count);
+
+/* One question for one member. */
+typedef enum outcome member_fn(
+    struct location *member, const struct key *key, struct error *err);
+
+/* What all said together: a hit, else a miss, else a failure. None: a miss. */
+struct answers {
+	bool hit, miss, failed;
+	struct error err; /* the first */
+};
+
+enum outcome answers_add(struct answers *answers, struct location *member,
+    member_fn *fn, const struct key *key);
+enum outcome answers_sum(const struct answers *answers, struct error *err);
+
+/* All members' entries. */
+int members_list(const struct members *members, location_entry_fn *fn,
+    void *arg, struct error *err);
+
+#endif
