@@ -1,0 +1,180 @@
+#include "support/subject.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "support/check.h"
+
+static Tarn__Location *parse(const char **p, const char *dir);
+
+static bool
+eat(const char **p, const char *word)
+{
+	if (strncmp(*p, word, strlen(word)) != 0)
+		return false;
+	*p += strlen(word);
+	return true;
+}
+
+static Tarn__Level *
+parse_level(const char **p, const char *dir)
+{
+	Tarn__Level *level = xmalloc(sizeof(*level));
+
+	tarn__level__init(level);
+	level->location = parse(p, dir);
+	if (!eat(p, ":"))
+		return level;
+	for (; strchr("rnt", **p); ++*p) {
+		level->read_only |= **p == 'r';
+		level->no_replicate |= **p == 'n';
+		level->touch |= **p == 't';
+	}
+	return level;
+}
+
+static Tarn__Location *
+parse(const char **p, const char *dir)
+{
+	Tarn__Location *loc = xmalloc(sizeof(*loc));
+	size_t len = strcspn(*p, "(");
+	char *end;
+
+	tarn__location__init(loc);
+	loc->kind = xasprintf("%.*s", (int)len, *p);
+	*p += len + 1;
+	loc->first = eat(p, "!");
+	loc->max_size = strtoul(*p, &end, 10);
+	*p = end + (*end == ',');
+	loc->levels = xmalloc(16 * sizeof(void *));
+	loc->members = xmalloc(16 * sizeof(void *));
+	if (strcmp(loc->kind, "disk") == 0) {
+		len = strcspn(*p, ")");
+		loc->place = xasprintf("%s/%.*s", dir, (int)len, *p);
+		*p += len;
+	}
+	while (!eat(p, ")")) {
+		if (strcmp(loc->kind, "levels") == 0)
+			loc->levels[loc->n_levels++] = parse_level(p, dir);
+		else
+			loc->members[loc->n_members++] = parse(p, dir);
+		(void)eat(p, ",");
+	}
+	return loc;
+}
+
+struct location *
+subject_again(const struct subject *subject, const char *description)
+{
+	struct error err = { 0 };
+	Tarn__Location *config = parse(&description, subject->dir);
+	struct location *loc = location_open(config, &err);
+
+	check_str(err.text, "");
+	tarn__location__free_unpacked(config, NULL);
+	return loc;
+}
+
+void
+subject_open(struct subject *subject, const char *description)
+{
+	strcpy(subject->dir, "/tmp/tarn-test-XXXXXX");
+	check(mkdtemp(subject->dir));
+	subject->loc = subject_again(subject, description);
+}
+
+void
+subject_close(struct subject *subject)
+{
+	location_close(subject->loc);
+	check_int(
+	    subject_shell(subject, "chmod -R u+w . && rm -rf \"$PWD\""), 0);
+}
+
+struct nth {
+	size_t left;
+	struct location *found;
+};
+
+static void
+take_nth(void *arg, struct location *leaf)
+{
+	struct nth *nth = arg;
+
+	if (nth->left-- == 0)
+		nth->found = leaf;
+}
+
+struct location *
+subject_leaf(const struct subject *subject, size_t i)
+{
+	struct nth nth = { .left = i };
+
+	location_each_leaf(subject->loc, take_nth, &nth);
+	check(nth.found);
+	return nth.found;
+}
+
+int
+subject_shell(const struct subject *subject, const char *fmt, ...)
+{
+	char command[4096];
+	va_list ap;
+	int len, status;
+
+	len = snprintf(command, sizeof(command), "cd '%s' && { ", subject->dir);
+	va_start(ap, fmt);
+	len += vsnprintf(command + len, sizeof(command) - len, fmt, ap);
+	va_end(ap);
+	snprintf(command + len, sizeof(command) - len, "\n}");
+	status = system(command);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+char *
+subject_value(unsigned seed, size_t size, struct key *key)
+{
+	char *data = xmalloc(size);
+
+	for (size_t i = 0; i < size; i++) {
+		seed = seed * 1103515245 + 12345;
+		data[i] = (char)(seed >> 16);
+	}
+	key->space = KEY_BLOB;
+	digest_bytes(&key->digest, data, size);
+	return data;
+}
+
+enum outcome
+put(struct location *loc, const struct key *key, const char *data, size_t size,
+    enum write_mode mode)
+{
+	struct error err = { 0 };
+	auto_source *in = source_memory(data, size);
+	enum outcome outcome = location_write(loc, key, in, mode, &err);
+
+	if (outcome == FAILED)
+		check(err.text[0]);
+	return outcome;
+}
+
+bool
+has(struct location *loc, const struct key *key, const char *data, size_t size)
+{
+	struct error err = { 0 };
+	auto_buf got = BUF_INIT;
+	auto_sink *out = sink_buf(&got, SIZE_MAX);
+	enum outcome outcome = location_read(loc, key, out, &err);
+
+	check_str(err.text, "");
+	if (outcome == HIT) {
+		check_int(got.len, size);
+		check(memcmp(got.data, data, size) == 0);
+		check(loc->served);
+	}
+	return outcome == HIT;
+}

@@ -1,0 +1,580 @@
+/*
+ * What every location promises, checked for each kind and a few nestings. A new
+ * kind joins by one line in `subjects`.
+ */
+#include <criterion/criterion.h>
+#include <criterion/parameterized.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "support/check.h"
+#include "support/subject.h"
+
+static const char *const subjects[] = {
+	"disk(a)",
+	"disk(100000000,deep/er/a)",
+	"small(9999999,disk(a))",
+	"levels(disk(a))",
+	"levels(disk(a),disk(b))",
+	"levels(!disk(a),disk(b))",
+	"levels(disk(a):r,disk(b))",
+	"levels(small(10,disk(a)),disk(b))",
+	"fanout(disk(a),disk(b))",
+	"levels(fanout(small(5,disk(a)),disk(b)),levels(disk(c):rn,disk(d):t))",
+};
+#define SUBJECTS (sizeof(subjects) / sizeof(*subjects))
+
+#define TEST_EVERY_LOCATION(promise) \
+	static void check_##promise(struct location *, struct subject *); \
+	ParameterizedTestParameters(location, promise) \
+	{ \
+		static size_t index[SUBJECTS]; \
+		for (size_t i = 0; i < SUBJECTS; i++) \
+			index[i] = i; \
+		return cr_make_param_array(size_t, index, SUBJECTS); \
+	} \
+	ParameterizedTest(size_t *which, location, promise) \
+	{ \
+		struct subject subject; \
+		subject_open(&subject, subjects[*which]); \
+		check_##promise(subject.loc, &subject); \
+		check_int(subject_shell(&subject, \
+		              "test -z \"$(find . -path '*/.tmp/*')\""), \
+		    0); \
+		subject_close(&subject); \
+	} \
+	static void check_##promise( \
+	    struct location *loc, struct subject *subject)
+
+static const struct key record = { KEY_INDEX, { { 0xab, 0xcd } } };
+
+TEST_EVERY_LOCATION(misses_what_was_never_written)
+{
+	struct key key = { KEY_BLOB, { { 1 } } };
+
+	check_outcome(location_read(loc, &key, sink_null(), &err), MISS);
+	check_outcome(location_read(loc, &record, sink_null(), &err), MISS);
+	check_outcome(location_contains(loc, &key, &err), MISS);
+	check_outcome(location_remove(loc, &key, &err), MISS);
+	check_outcome(location_touch(loc, &key, &err), MISS);
+	check_int(subject_shell(subject, "test -z \"$(ls -A)\""), 0);
+}
+
+TEST_EVERY_LOCATION(gives_back_what_it_stored)
+{
+	static const size_t sizes[] = { 0, 1, 11, 65536, 65537, 3 << 20 };
+
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+		struct key key;
+		auto_free char *data = subject_value(7, sizes[i], &key);
+		enum outcome outcome =
+		    put(loc, &key, data, sizes[i], WRITE_IF_ABSENT);
+
+		if (sizes[i] == 0 && outcome == DECLINED)
+			continue; /* a small does */
+		check_int(outcome, STORED);
+		check(has(loc, &key, data, sizes[i]));
+		check(has(loc, &key, data, sizes[i]));
+		check_outcome(location_contains(loc, &key, &err), HIT);
+		check_outcome(location_touch(loc, &key, &err), HIT);
+	}
+}
+
+TEST_EVERY_LOCATION(takes_a_file_and_gives_one)
+{
+	struct key key;
+	auto_free char *data = subject_value(8, 300000, &key);
+	auto_free char *path = xasprintf("%s/out", subject->dir);
+	auto_close int fd = open("/tmp", O_TMPFILE | O_RDWR, 0600);
+	auto_source *in = source_file(fd, 300000);
+	struct error fail = { 0 };
+	auto_sink *out = sink_file(path, 0644, &fail);
+	auto_buf got = BUF_INIT;
+
+	check_int(write(fd, data, 300000), 300000);
+	check_outcome(
+	    location_write(loc, &key, in, WRITE_IF_ABSENT, &err), STORED);
+	check_outcome(location_read(loc, &key, out, &err), HIT);
+	check_int(sink_commit(out, &fail), 0);
+	check_int(buf_read_file(&got, path, &fail), 0);
+	check_int(got.len, 300000);
+	check(memcmp(got.data, data, 300000) == 0);
+}
+
+TEST_EVERY_LOCATION(lets_the_first_stay_unless_told_to_replace)
+{
+	check_int(put(loc, &record, "first", 5, WRITE_IF_ABSENT), STORED);
+	check(put(loc, &record, "second one", 10, WRITE_IF_ABSENT) > DECLINED);
+	check(has(loc, &record, "first", 5));
+	check_int(put(loc, &record, "third", 5, WRITE_REPLACE), STORED);
+	check(has(loc, &record, "third", 5));
+}
+
+TEST_EVERY_LOCATION(forgets_what_is_removed)
+{
+	struct key key;
+	auto_free char *data = subject_value(3, 4, &key);
+
+	check_int(put(loc, &key, data, 4, WRITE_IF_ABSENT), STORED);
+	check(has(loc, &key, data, 4));
+	check_outcome(location_remove(loc, &key, &err), HIT);
+	check_outcome(location_remove(loc, &key, &err), MISS);
+	check(!has(loc, &key, data, 4));
+}
+
+struct seen {
+	size_t blobs, records;
+	uint64_t bytes;
+};
+
+static int
+see(void *arg, const struct location_entry *entry)
+{
+	struct seen *seen = arg;
+
+	check(entry->last_used > 0);
+	seen->blobs += entry->key.space == KEY_BLOB;
+	seen->records += entry->key.space == KEY_INDEX;
+	seen->bytes += entry->size;
+	return 0;
+}
+
+static int
+stop(void *arg, const struct location_entry *entry)
+{
+	return ++*(int *)arg == 3 ? 42 : 0;
+}
+
+TEST_EVERY_LOCATION(lists_what_it_has)
+{
+	struct seen seen = { 0 };
+	struct error err = { 0 };
+	int asked = 0;
+
+	check_int(location_list(loc, see, &seen, &err), 0);
+	check_int(seen.blobs + seen.records, 0);
+	for (unsigned i = 0; i < 20; i++) {
+		struct key key;
+		auto_free char *data = subject_value(i, 1000, &key);
+
+		check_int(put(loc, &key, data, 1000, WRITE_IF_ABSENT), STORED);
+	}
+	check_int(put(loc, &record, "x", 1, WRITE_IF_ABSENT), STORED);
+	check_int(location_list(loc, see, &seen, &err), 0);
+	check(seen.blobs >= 20 && seen.blobs % 20 == 0);
+	check(seen.records >= 1 && seen.records <= 4);
+	check_int(seen.bytes, seen.blobs * 1000 + seen.records);
+	check_int(location_list(loc, stop, &asked, &err), 42);
+	check_int(asked, 3);
+}
+
+#define BATCH 200
+
+TEST_EVERY_LOCATION(answers_batches)
+{
+	static struct location_write_request writes[BATCH];
+	static struct location_read_request reads[BATCH];
+	static struct buf bufs[BATCH];
+	char *data[BATCH];
+
+	for (unsigned i = 0; i < BATCH; i++) {
+		data[i] = subject_value(i, 10 * (i + 1), &writes[i].key);
+		writes[i].in = source_memory(data[i], 10 * (i + 1));
+		reads[i].key = writes[i].key;
+		bufs[i] = (struct buf)BUF_INIT;
+		reads[i].out = sink_buf(&bufs[i], 100000);
+	}
+	location_write_batch(loc, writes, BATCH / 2);
+	for (int again = 0; again < 2; again++) {
+		location_read_batch(loc, reads, BATCH);
+		for (unsigned i = 0; i < BATCH / 2; i++) {
+			struct error err = { 0 };
+
+			check_int(writes[i].outcome, STORED);
+			check_int(reads[i].outcome, HIT);
+			check(
+			    reads[i].served && !reads[i].served->kind->member);
+			check_int(bufs[i].len, 10 * (i + 1));
+			check(memcmp(bufs[i].data, data[i], bufs[i].len) == 0);
+			check_int(sink_reset(reads[i].out, &err), 0);
+		}
+		for (unsigned i = BATCH / 2; i < BATCH; i++)
+			check_int(reads[i].outcome, MISS);
+	}
+	for (unsigned i = 0; i < BATCH; i++) {
+		source_close(writes[i].in);
+		sink_close(reads[i].out);
+		buf_release(&bufs[i]);
+		free(data[i]);
+	}
+}
+
+static int
+is_far(void *arg, struct location *from, const char *data, size_t size)
+{
+	++*(int *)arg;
+	check(!from->kind->member);
+	return size == 5 && memcmp(data, "first", 5) == 0;
+}
+
+TEST_EVERY_LOCATION(offers_the_value_of_each_leaf)
+{
+	int asked = 0;
+
+	check_int(location_read_each(loc, &record, 100, is_far, &asked), 0);
+	check_int(asked, 0);
+	check_int(put(loc, &record, "first", 5, WRITE_IF_ABSENT), STORED);
+	check_int(location_read_each(loc, &record, 4, is_far, &asked), 0);
+	check_int(asked, 0); /* larger than wanted */
+	check_int(location_read_each(loc, &record, 100, is_far, &asked), 1);
+	check_int(asked, 1);
+	check(loc->served);
+}
+
+static enum outcome
+write_in_child(const struct subject *subject, const char *description)
+{
+	struct location *loc = subject_again(subject, description);
+	auto_free char *data = xmalloc(500000);
+	enum outcome outcome;
+
+	memset(data, 'w', 500000);
+	outcome = put(loc, &record, data, 500000, WRITE_IF_ABSENT);
+	location_close(loc);
+	return outcome;
+}
+
+Test(disk, lets_one_of_many_writers_win)
+{
+	struct subject subject;
+	auto_free char *data = xmalloc(500000);
+	int stored = 0, kept = 0, status;
+
+	memset(data, 'w', 500000);
+	subject_open(&subject, "disk(new/a)");
+	for (int i = 0; i < 8; i++) {
+		if (fork() == 0)
+			_exit(write_in_child(&subject, "disk(new/a)"));
+	}
+	while (wait(&status) > 0) {
+		stored += WEXITSTATUS(status) == STORED;
+		kept += WEXITSTATUS(status) == KEPT;
+	}
+	check_int(stored, 1);
+	check_int(kept, 7);
+	check(has(subject.loc, &record, data, 500000));
+	check_int(subject_shell(&subject, "test -z \"$(ls new/a/.tmp)\""), 0);
+	subject_close(&subject);
+}
+
+/* ---- the layout ---- */
+
+static const char hello_path[] =
+    "58/91b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03";
+
+static struct key
+hello_key(void)
+{
+	struct key key = { .space = KEY_BLOB };
+
+	digest_bytes(&key.digest, "hello\n", 6);
+	return key;
+}
+
+/* Root's mode; folders' and objects' below it. */
+static const struct {
+	unsigned root, folder, object, config;
+} modes[] = {
+	{ 0755, 0755, 0444, 0644 },
+	{ 02770, 0770, 0440, 0660 },
+	{ 0775, 0775, 0444, 0664 },
+};
+
+Test(disk, lays_out_a_lake_as_python_does)
+{
+	struct key key = hello_key();
+
+	for (size_t i = 0; i < sizeof(modes) / sizeof(*modes); i++) {
+		struct subject s;
+
+		subject_open(&s, "disk(a)");
+		subject_shell(&s,
+		    "umask 077; mkdir a && chmod %o a; chgrp %d a",
+		    modes[i].root, geteuid() == 0 ? 4242 : (int)getegid());
+		check_int(put(s.loc, &key, "hello\n", 6, WRITE_IF_ABSENT), 1);
+		check_int(put(s.loc, &record, "r", 1, WRITE_IF_ABSENT), 1);
+		check_int(subject_shell(&s,
+		              "printf 'levels:\\n- 1\\n- -1\\n' |"
+		              " cmp - a/config.yml"),
+		    0);
+		check_int(
+		    subject_shell(&s,
+		        "cd a; find . -printf '%%P %%m %%s\\n' | sort >../got;"
+		        " find . ! -group $(stat -c %%g .) | grep . && exit 9;"
+		        " test \"$(stat -c %%a %s)\" = %o &&"
+		        " test \"$(cat %s)\" = hello &&"
+		        " test $(stat -c %%a config.yml) = %o &&"
+		        " test $(stat -c %%a 58 .tmp tools tools/tarn-exec"
+		        " tools/tarn-exec/index tools/tarn-exec/index/ab |"
+		        " sort -u) = %o &&"
+		        " test $(stat -c %%a tools/tarn-exec/index/ab/cd%060d)"
+		        " = %o && test $(find . -type f | wc -l) = 3",
+		        hello_path, modes[i].object, hello_path,
+		        modes[i].config, modes[i].folder, 0, modes[i].object),
+		    0);
+		subject_close(&s);
+	}
+}
+
+static const struct {
+	const char *config, *path;
+} lakes[] = {
+	{ "levels:\\n- 1\\n- -1\\n",
+	    "58/91b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be0"
+	    "3" },
+	{ "hash:\\n  name: sha256\\nlevels:\\n- 2\\n- 30\\n",
+	    "5891/"
+	    "b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03" },
+	{ "levels: [1, 1, -1]\\n",
+	    "58/91/"
+	    "b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03" },
+	{ "free_disk_size: 1073741824\\nhash:\\n  name: sha256\\nlabels:\\n"
+	  "  kwargs: {}\\n  name: JsonLabels\\nlevels:\\n  - 32\\nlocker:\\n"
+	  "  args:\\n  - localhost\\n  kwargs:\\n    expire: 10\\n"
+	  "max_size: 10 GB\\n# comment\\nusage: StatUsage\\n",
+	    "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be0"
+	    "3" },
+	{ "hash: sha256\\n",
+	    "58/91b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be0"
+	    "3/data" },
+};
+
+Test(disk, reads_a_lake_laid_out_by_hand)
+{
+	struct key key = hello_key();
+
+	for (size_t i = 0; i < sizeof(lakes) / sizeof(*lakes); i++) {
+		struct subject s;
+		struct seen seen = { 0 };
+		struct error fail = { 0 };
+		bool legacy = strstr(lakes[i].path, "data");
+
+		subject_open(&s, "disk(a)");
+		check_int(subject_shell(&s,
+		              "mkdir a; printf -- '%s' >a/config.yml;"
+		              " mkdir -p a/$(dirname %s) a/tools/usage/58;"
+		              " printf 'hello\\n' >a/%s; echo >a/README",
+		              lakes[i].config, lakes[i].path, lakes[i].path),
+		    0);
+		check(has(s.loc, &key, "hello\n", 6));
+		check_int(location_list(s.loc, see, &seen, &fail), 0);
+		check_int(seen.blobs, 1);
+		check_outcome(location_contains(s.loc, &key, &err), HIT);
+		check_outcome(location_touch(s.loc, &key, &err), HIT);
+		check_int(
+		    put(s.loc, &key, "hello\n", 6, WRITE_IF_ABSENT), KEPT);
+		check_outcome(location_remove(s.loc, &key, &err), HIT);
+		check(!has(s.loc, &key, "hello\n", 6));
+		check_int(put(s.loc, &key, "hello\n", 6, WRITE_IF_ABSENT), 1);
+		check_int(subject_shell(&s, "test -f a/%.*s",
+		              (int)(strlen(lakes[i].path) - (legacy ? 5 : 0)),
+		              lakes[i].path),
+		    0);
+		subject_close(&s);
+	}
+}
+
+Test(disk, says_which_configuration_it_does_not_understand)
+{
+	static const char *const bad[] = { "levels:\\n- 1\\n- 2\\n",
+		"levels:\\n- -1\\n- 1\\n", "levels: 7\\n", "colour: blue\\n",
+		"levels: [1, -1\\n", "{levels: [1, -1]}\\n", "",
+		"levels:\\n- 1\\n- -1\\nlevels:\\n- 2\\n", "- 1\\n", "\\0",
+		"levels:\\n- 1x\\n", "levels:\\n- 0\\n- -1\\n" };
+	struct key key = hello_key();
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		struct subject s;
+		struct error err = { 0 };
+
+		subject_open(&s, "disk(a)");
+		subject_shell(
+		    &s, "mkdir a; printf -- '%s' >a/config.yml", bad[i]);
+		check_int(
+		    location_read(s.loc, &key, sink_null(), &err), FAILED);
+		check(strstr(err.text, "a/config.yml': "));
+		check(strstr(err.text, "expected"));
+		check_int(put(s.loc, &key, "hello\n", 6, WRITE_IF_ABSENT), -1);
+		subject_close(&s);
+	}
+}
+
+Test(disk, declines_where_it_may_not_write)
+{
+	struct key key = hello_key();
+	auto_source *in = source_memory("hello\n", 6);
+	struct error fail = { 0 };
+	struct subject s;
+
+	subject_open(&s, "disk(a)");
+	check_int(put(s.loc, &key, "hello\n", 6, WRITE_IF_ABSENT), STORED);
+	subject_shell(&s, "chmod 755 .; chmod -R a-w a");
+	if (geteuid() == 0)
+		check_int(seteuid(65534), 0);
+	check(has(s.loc, &key, "hello\n", 6));
+	check_int(
+	    location_write(s.loc, &record, in, WRITE_REPLACE, &fail), DECLINED);
+	check_int(fail.kind, ERROR_SYSTEM);
+	check(strstr(fail.text, "Permission denied"));
+	check_outcome(location_touch(s.loc, &key, &err), HIT);
+	if (getuid() == 0)
+		check_int(seteuid(0), 0);
+	subject_close(&s);
+}
+
+Test(disk, fails_below_a_file_and_misses_there)
+{
+	struct key key = hello_key();
+	struct subject s;
+
+	subject_open(&s, "disk(file/a)");
+	subject_shell(&s, "echo >file");
+	check(!has(s.loc, &key, "", 0));
+	check_int(put(s.loc, &key, "hello\n", 6, WRITE_IF_ABSENT), FAILED);
+	subject_close(&s);
+}
+
+Test(disk, makes_its_folder_again)
+{
+	struct key key = hello_key();
+	struct subject s;
+
+	subject_open(&s, "disk(a)");
+	check_int(put(s.loc, &key, "hello\n", 6, WRITE_IF_ABSENT), STORED);
+	subject_shell(&s, "rm -rf a");
+	check(!has(s.loc, &key, "hello\n", 6));
+	check_int(put(s.loc, &key, "hello\n", 6, WRITE_IF_ABSENT), STORED);
+	check_int(subject_shell(&s, "test -f a/config.yml"), 0);
+	subject_close(&s);
+}
+
+Test(disk, refuses_a_value_that_is_not_as_long_as_announced)
+{
+	struct key key = hello_key();
+	auto_source *in = source_memory("hello\n", 6);
+	struct error err = { 0 };
+	struct subject s;
+
+	subject_open(&s, "disk(a)");
+	in->ops->read(in, (char[2]){ 0 }, 2, &err);
+	check_int(
+	    location_write(s.loc, &key, in, WRITE_IF_ABSENT, &err), FAILED);
+	check_int(err.kind, ERROR_CORRUPT);
+	check_int(
+	    subject_shell(&s, "test -z \"$(ls a/.tmp)\" && test ! -e a/58"), 0);
+	subject_close(&s);
+}
+
+/* ---- keeping to a size ---- */
+
+static void
+fill(struct subject *s, unsigned from, unsigned to)
+{
+	for (unsigned i = from; i < to; i++) {
+		struct key key;
+		auto_free char *data = subject_value(i, 1000, &key);
+
+		check_int(put(s->loc, &key, data, 1000, WRITE_IF_ABSENT), 1);
+	}
+}
+
+static void
+check_total(struct subject *s, uint64_t least, uint64_t most)
+{
+	struct seen seen = { 0 };
+	struct error err = { 0 };
+
+	check_int(location_list(s->loc, see, &seen, &err), 0);
+	check(seen.bytes >= least);
+	check(seen.bytes <= most);
+}
+
+Test(disk, removes_what_was_not_used_for_longest)
+{
+	struct subject s;
+	struct key key;
+	auto_free char *old = subject_value(3, 1000, &key);
+
+	subject_open(&s, "disk(20000,a)");
+	fill(&s, 0, 18);
+	check_total(&s, 18000, 18000);
+	subject_shell(&s,
+	    "find a -type f -path '*/[0-9a-f][0-9a-f]/*' -exec"
+	    " touch -d '2 days ago' {} +;"
+	    " echo >a/.tmp/left; touch -d '2 hours ago' a/.tmp/left");
+	check_outcome(location_touch(s.loc, &key, &err), HIT);
+	fill(&s, 100, 103); /* 21000 > 20000: the old go */
+	check_total(&s, 15000, 16000);
+	check(has(s.loc, &key, old, 1000));
+	check_int(subject_shell(&s, "test -z \"$(ls a/.tmp)\""), 0);
+	for (unsigned i = 100; i < 103; i++) {
+		struct key young;
+		auto_free char *data = subject_value(i, 1000, &young);
+
+		check(has(s.loc, &young, data, 1000));
+	}
+	fill(&s, 200, 300); /* all of them young */
+	check_total(&s, 15000, 20000);
+	subject_close(&s);
+}
+
+Test(disk, keeps_to_a_size_among_many_writers)
+{
+	struct subject s;
+	int status;
+
+	subject_open(&s, "disk(50000,a)");
+	for (unsigned i = 0; i < 4; i++) {
+		if (fork() == 0) {
+			fill(&s, 1000 * i, 1000 * i + 100);
+			_exit(0);
+		}
+	}
+	while (wait(&status) > 0)
+		check_int(status, 0);
+	check_total(&s, 20000, 60000);
+	check_int(subject_shell(&s, "test -z \"$(ls a/.tmp)\""), 0);
+	subject_close(&s);
+}
+
+Test(disk, counts_a_lake_that_it_finds)
+{
+	struct subject s;
+	struct key key = hello_key();
+
+	subject_open(&s, "disk(a)");
+	fill(&s, 0, 30);
+	location_close(s.loc);
+	s.loc = subject_again(&s, "disk(10000,a)");
+	check_int(put(s.loc, &key, "hello\n", 6, WRITE_IF_ABSENT), STORED);
+	check_total(&s, 9000, 10000);
+	subject_close(&s);
+}
+
+Test(disk, declines_what_would_take_all_its_room)
+{
+	struct subject s;
+	struct key key;
+	auto_free char *data = subject_value(1, 1001, &key);
+
+	subject_open(&s, "disk(1000,a)");
+	check_int(put(s.loc, &key, data, 1001, WRITE_IF_ABSENT), DECLINED);
+	check_int(put(s.loc, &key, data, 1000, WRITE_IF_ABSENT), STORED);
+	subject_close(&s);
+}
