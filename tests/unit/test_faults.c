@@ -59,6 +59,22 @@ Test(faults, leave_a_lake_whole)
 	}
 }
 
+Test(faults, lake_needs_no_links)
+{
+	struct subject s;
+
+	faults_no_links(true);
+	subject_open(&s, "disk(a)");
+	check_int(put(s.loc, &record, "first", 5, WRITE_IF_ABSENT), STORED);
+	check_int(put(s.loc, &record, "other", 5, WRITE_IF_ABSENT), KEPT);
+	check(has(s.loc, &record, "first", 5));
+	check_int(put(s.loc, &record, "third", 5, WRITE_REPLACE), STORED);
+	check(has(s.loc, &record, "third", 5));
+	check_int(subject_shell(&s, "test -z \"$(ls a/.tmp)\""), 0);
+	subject_close(&s);
+	faults_no_links(false);
+}
+
 Test(faults, in_one_level_leave_the_other)
 {
 	for (size_t i = 0; i < REASONS; i++) {

@@ -534,6 +534,25 @@ Test(disk, removes_what_was_not_used_for_longest)
 	subject_close(&s);
 }
 
+Test(disk, keeps_to_a_size_among_many_writers)
+{
+	struct subject s;
+	int status;
+
+	subject_open(&s, "disk(50000,a)");
+	for (unsigned i = 0; i < 4; i++) {
+		if (fork() == 0) {
+			fill(&s, 1000 * i, 1000 * i + 100);
+			_exit(0);
+		}
+	}
+	while (wait(&status) > 0)
+		check_int(status, 0);
+	check_total(&s, 20000, 60000);
+	check_int(subject_shell(&s, "test -z \"$(ls a/.tmp)\""), 0);
+	subject_close(&s);
+}
+
 Test(disk, counts_a_lake_that_it_finds)
 {
 	struct subject s;

@@ -1,0 +1,93 @@
+#ifndef JOB_H
+#define JOB_H
+
+#include <sys/stat.h>
+
+#include "actions/action.h"
+#include "base/config.h"
+#include "exec/options.h"
+#include "locations/location.h"
+#include "store/pathset.h"
+#include "store/record.h"
+#include "store/restore.h"
+#include "trace/trace.h"
+
+/*
+ * One run of tarn-exec, from its words to its event:
+ *
+ *	job_open()     where we are, which program, which cache
+ *	key_compute()  what is known before it runs
+ *	lookup()       path sets, fingerprints, a record
+ *	restore        ... or run it under observation, and keep what it did
+ *	job_close()    the event
+ *
+ * Whatever fails on the way costs a miss and a note in the event. The command
+ * runs all the same.
+ */
+struct job {
+	struct options options;
+	struct timespec begin;
+	char *cwd, *root, *tarn_dir; /* owned; tarn_dir may be NULL */
+	char *program;               /* owned; the file to run */
+	mode_t umask;
+	bool one_stream, out_tty, err_tty;
+	Tarn__Config *config;     /* may be NULL */
+	struct location *tree;    /* may be NULL: nothing to ask */
+	struct table *table;      /* may be NULL */
+	struct action action;
+	struct world world;
+	const char *outputs[2];
+	struct digest key;        /* the action key */
+	bool keyed;
+	int input;                /* spool of a declared stdin, or -1 */
+
+	bool found;               /* `record` is what lookup() found */
+	struct record record;
+
+	/* For the event: */
+	const char *outcome;
+	int status;
+	const char *observer;
+	char *tier;   /* owned */
+	char reason[400];
+	char note[400];
+	const char *hint, *check;
+	struct digest shown; /* the key that the event names */
+	bool has_shown;
+	uint64_t bytes, saved_us;
+};
+
+/* Find out where we are. -1 with *err if the command can't be run at all; then
+ * job->status is 126 or 127. */
+int job_open(struct job *job, struct error *err);
+void job_close(struct job *job);
+
+/* Trouble that costs nothing but time; the first stays. */
+void job_note(struct job *job, const char *fmt, ...) PRINTF_LIKE(2, 3);
+void job_reason(struct job *job, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* Append the event and, with --explain, say it. */
+void job_tell(struct job *job);
+
+/* key.c: the action key. -1 with *err if something declared can't be read. */
+int key_compute(struct job *job, struct error *err);
+
+/* lookup.c: fill in job->record and job->found, or job->reason. */
+void lookup(struct job *job);
+
+/* keep.c: store what the run did; fills in outcome and reason. */
+void keep(struct job *job, struct trace *trace);
+
+/* declared.c */
+int declared_key(struct job *job, struct hasher *h, struct error *err);
+/* Call `fn` for every declared output: the path, absolute. */
+void declared_outputs(struct job *job,
+    void (*fn)(struct job *job, void *arg, const char *path), void *arg);
+
+/* May an output be there: under root or cwd, or named by the words? */
+bool job_allows(void *job, const char *path);
+
+/* replay.c: print what a record says was printed. -1: it can't be. */
+int replay(struct job *job, struct error *err);
+
+#endif

@@ -1,0 +1,150 @@
+/*
+ * The action key: everything that is known before the command runs and counts.
+ * docs/keys.md lists it for the reader; what is fed here is the truth.
+ */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/personality.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "actions/environment.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "exec/job.h"
+#include "store/content.h"
+
+/* A path, told from the root if it is below it. */
+static void
+add_path(const struct job *job, const char *path, struct hasher *h)
+{
+	size_t size = strlen(job->root);
+
+	if (strncmp(path, job->root, size) == 0 &&
+	    (path[size] == '/' || path[size] == '\0') && size > 1) {
+		hasher_add_text(h, "root");
+		hasher_add_text(h, path + size);
+	} else {
+		hasher_add_text(h, "absolute");
+		hasher_add_text(h, path);
+	}
+}
+
+static int
+add_content(const struct job *job, const char *path, struct hasher *h,
+    struct error *err)
+{
+	struct content content;
+
+	if (content_of(&content, job->table, AT_FDCWD, path, err) < 0)
+		return -1;
+	hasher_add_bytes(h, content.digest.bytes, DIGEST_SIZE);
+	return 0;
+}
+
+static void
+add_limits(struct hasher *h)
+{
+	static const int limits[] = { RLIMIT_CPU, RLIMIT_FSIZE, RLIMIT_DATA,
+		RLIMIT_STACK, RLIMIT_AS };
+
+	for (size_t i = 0; i < sizeof(limits) / sizeof(*limits); i++) {
+		struct rlimit limit = { 0, 0 };
+
+		(void)getrlimit((__rlimit_resource_t)limits[i], &limit);
+		hasher_add_number(h, limit.rlim_cur);
+	}
+}
+
+static void
+add_streams(const struct job *job, struct hasher *h)
+{
+	hasher_add_number(h, job->out_tty);
+	hasher_add_number(h, job->err_tty);
+	hasher_add_number(h, job->one_stream);
+	/* Compilers don't ask whether they could be typed at. */
+	if (!job->action.compiler)
+		hasher_add_number(h, (uint64_t)isatty(0));
+}
+
+/* Variables that the user says count; what stands for many comes sorted. */
+static void
+add_variables(const struct job *job, struct hasher *h)
+{
+	const struct words *env = &job->options.env;
+
+	for (size_t i = 0; i < env->count; i++) {
+		hasher_add_text(h, env->item[i]);
+		for (char **v = environ; *v; v++) {
+			if (environment_fits(
+			        env->item[i], *v, strcspn(*v, "=")))
+				hasher_add_text(h, *v);
+		}
+	}
+	hasher_add_text(h, "");
+	for (size_t i = 0; i < job->options.no_env.count; i++)
+		hasher_add_text(h, job->options.no_env.item[i]);
+}
+
+/* Read it to its end, into a file without a name that the command then gets. */
+static int
+take_stdin(struct job *job, struct hasher *h, struct error *err)
+{
+	char chunk[16 * 1024];
+	struct digest digest;
+	struct hasher content;
+	ssize_t got;
+
+	job->input = open(job->tarn_dir ? job->tarn_dir : "/tmp",
+	    O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	if (job->input < 0)
+		return error_errno(err, "cannot spool standard input");
+	hasher_init(&content);
+	while ((got = read(0, chunk, sizeof(chunk))) > 0) {
+		hasher_add(&content, chunk, (size_t)got);
+		if (file_write_all(job->input, chunk, (size_t)got) < 0)
+			return error_errno(err, "cannot spool standard input");
+	}
+	if (got < 0 || lseek(job->input, 0, SEEK_SET) < 0)
+		return error_errno(err, "cannot read standard input");
+	hasher_finish(&content, &digest);
+	hasher_add_bytes(h, digest.bytes, DIGEST_SIZE);
+	return 0;
+}
+
+int
+key_compute(struct job *job, struct error *err)
+{
+	struct hasher h;
+
+	hasher_init(&h);
+	hasher_add_text(&h, "tarn action 1");
+	hasher_add_text(&h, job->action.kind->name);
+	action_key_words(&job->action, &h);
+	hasher_add_text(&h, "");
+	add_path(job, job->cwd, &h);
+	hasher_add_number(&h, job->umask);
+	hasher_add_number(&h, (uint64_t)personality(0xffffffff));
+	add_limits(&h);
+	add_streams(job, &h);
+	add_variables(job, &h);
+	add_path(job, job->program, &h);
+	if (add_content(job, job->program, &h, err) < 0)
+		return error_wrap(err, "the program");
+	for (size_t i = 0; i < job->action.source_count; i++) {
+		struct error missing;
+
+		/* A source that isn't there is the command's to report. */
+		if (add_content(job, job->action.sources[i], &h, &missing) < 0)
+			hasher_add_text(&h, "missing");
+	}
+	hasher_add_number(&h, job->options.trace == 0);
+	if (declared_key(job, &h, err) < 0)
+		return -1;
+	if (job->options.stdin_ && take_stdin(job, &h, err) < 0)
+		return -1;
+	hasher_finish(&h, &job->key);
+	job->keyed = true;
+	return 0;
+}
