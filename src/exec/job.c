@@ -219,9 +219,9 @@ describe(struct job *job)
 	};
 	/* Kinds that have no words of their own yet are commands. */
 	action_describe(&job->action,
-	    !kind                          ? NULL
+	    !kind                         ? NULL
 	        : action_kind_named(kind) ? action_kind_named(kind)
-	                                   : &action_command);
+	                                  : &action_command);
 }
 
 int
@@ -303,8 +303,9 @@ add_leaf(void *arg, struct location *leaf)
 		return;
 	buf_addf(to, "%s{\"name\":", to->len > 1 ? "," : "");
 	json_text(to, leaf->label);
-	buf_addf(to, ",\"reads\":%u,\"hits\":%u,\"writes\":%u,\"errors\":%u,"
-	             "\"us\":%llu}",
+	buf_addf(to,
+	    ",\"reads\":%u,\"hits\":%u,\"writes\":%u,\"errors\":%u,"
+	    "\"us\":%llu}",
 	    counts->reads, counts->hits, counts->writes, counts->errors,
 	    (unsigned long long)counts->us);
 }

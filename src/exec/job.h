@@ -31,24 +31,24 @@ struct job {
 	char *program;               /* owned; the file to run */
 	mode_t umask;
 	bool one_stream, out_tty, err_tty;
-	Tarn__Config *config;     /* may be NULL */
-	struct location *tree;    /* may be NULL: nothing to ask */
-	struct table *table;      /* may be NULL */
+	Tarn__Config *config;  /* may be NULL */
+	struct location *tree; /* may be NULL: nothing to ask */
+	struct table *table;   /* may be NULL */
 	struct action action;
 	struct world world;
 	const char *outputs[2];
-	struct digest key;        /* the action key */
+	struct digest key; /* the action key */
 	bool keyed;
-	int input;                /* spool of a declared stdin, or -1 */
+	int input; /* spool of a declared stdin, or -1 */
 
-	bool found;               /* `record` is what lookup() found */
+	bool found; /* `record` is what lookup() found */
 	struct record record;
 
 	/* For the event: */
 	const char *outcome;
 	int status;
 	const char *observer;
-	char *tier;   /* owned */
+	char *tier; /* owned */
 	char reason[400];
 	char note[400];
 	const char *hint, *check;

@@ -1,5 +1,315 @@
-int
-main(void)
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/version.h"
+#include "exec/job.h"
+
+/* ---- running ---- */
+
+/* Programs that need the rights which observation takes away. */
+static bool
+needs_rights(const struct job *job)
 {
-	return 0;
+	static const char *const names[] = { "sudo", "su", "doas", "pkexec",
+		"mount", "umount" };
+	static const char spaces[] = " \t\n;&|()";
+	struct stat st;
+
+	if (geteuid() == 0)
+		return false;
+	if (stat(job->program, &st) == 0 && (st.st_mode & (S_ISUID | S_ISGID)))
+		return true;
+	for (char **word = job->options.command; *word; word++) {
+		for (const char *at = *word; *at;) {
+			size_t size;
+
+			at += strspn(at, spaces);
+			size = strcspn(at, spaces);
+			for (size_t i = 0; i < sizeof(names) / sizeof(*names);
+			     i++) {
+				if (strlen(names[i]) == size &&
+				    memcmp(at, names[i], size) == 0)
+					return true;
+			}
+			at += size;
+		}
+	}
+	return false;
+}
+
+/* A descriptor that could bring in or carry out what nobody sees; or -1. */
+static int
+stray_descriptor(void)
+{
+	const char *flags = getenv("MAKEFLAGS");
+	const char *at = flags ? strstr(flags, "--jobserver-auth=") : NULL;
+	int from = -1, to = -1;
+
+	if (at && sscanf(at + 17, "%d,%d", &from, &to) != 2)
+		from = to = -1;
+	for (int fd = 3; fd < 256; fd++) {
+		int kind = fcntl(fd, F_GETFD);
+
+		if (kind >= 0 && !(kind & FD_CLOEXEC) && fd != from && fd != to)
+			return fd;
+	}
+	return -1;
+}
+
+static void
+finish_status(struct job *job, int status)
+{
+	job->status =
+	    WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static void
+judge(struct job *job, struct trace *trace)
+{
+	if (job->options.disable)
+		job->outcome = "disabled";
+	else if (trace->exec_error)
+		job->outcome = "error";
+	else if (job->status != 0) {
+		job->outcome = "failed";
+		if (WIFSIGNALED(trace->status))
+			job_reason(
+			    job, "signal %d ended it", WTERMSIG(trace->status));
+		else
+			job_reason(job, "it ended with status %d", job->status);
+	} else
+		keep(job, trace);
+	job->observer = trace->observer;
+}
+
+static void
+say_cannot_run(struct job *job, int error)
+{
+	fprintf(stderr, "tarn-exec: '%s': %s\n", job->options.command[0],
+	    strerror(error));
+	job->status = error == ENOENT ? 127 : 126;
+	job_reason(job, "it can't be run: %s", strerror(error));
+}
+
+/* Run it, watched if that can lead to anything. The wait status. */
+static int
+run(struct job *job, struct trace *trace)
+{
+	struct error err = { 0 };
+	bool rights = needs_rights(job);
+	int stray = stray_descriptor();
+
+	*trace = (struct trace){
+		.program = job->program,
+		.argv = job->action.words,
+		.environment = environ,
+		.cwd = job->cwd,
+		.root = job->root,
+		.tarn_dir = job->tarn_dir ? job->tarn_dir : "/tmp",
+		.events = getenv("TARN_EVENTS"),
+		.table = job->table,
+		.observe = job->keyed && job->tree && !rights && stray < 0,
+		.accelerate = job->action.accelerate,
+		.one_stream = job->one_stream,
+		.input = job->input,
+	};
+	if (trace_run(trace, &err) < 0) {
+		/* Not even a pipe or a process: be the command itself. */
+		execve(job->program, job->action.words, environ);
+		say_cannot_run(job, errno);
+		job_tell(job);
+		exit(job->status);
+	}
+	if (rights)
+		trace_refuse(trace,
+		    "it needs rights that observation takes "
+		    "away");
+	if (stray >= 0)
+		trace_refuse(
+		    trace, "descriptor %d is open from outside", stray);
+	if (!trace->observe)
+		trace_refuse(
+		    trace, "%s", job->note[0] ? job->note : "there is no key");
+	finish_status(job, trace->status);
+	if (trace->exec_error)
+		say_cannot_run(job, trace->exec_error);
+	return trace->status;
+}
+
+static int
+run_and_keep(struct job *job)
+{
+	struct trace trace;
+	int status = run(job, &trace);
+
+	judge(job, &trace);
+	trace_release(&trace);
+	return status;
+}
+
+/* ---- a hit ---- */
+
+static bool
+restore(struct job *job)
+{
+	const struct restore restore = {
+		.tree = job->tree,
+		.world = &job->world,
+		.umask = job->umask,
+		.allowed = job_allows,
+		.arg = job,
+		.rewrite = job->action.kind->rewrite,
+	};
+	struct error err = { 0 };
+	enum outcome outcome = restore_outputs(&restore, &job->record, &err);
+
+	if (outcome == HIT && replay(job, &err) < 0)
+		outcome = FAILED;
+	if (outcome == HIT) {
+		job->outcome = "hit";
+		job->reason[0] = '\0';
+		job->status = job->record.status;
+		job->bytes = record_bytes(&job->record);
+		job->saved_us = job->record.wall_us;
+		return true;
+	}
+	free(take(job->tier));
+	job_reason(job, "%s", err.text);
+	if (outcome == FAILED)
+		job_note(job, "%s", err.text);
+	return false;
+}
+
+static bool
+is_checked(const struct job *job)
+{
+	const char *share = getenv("TARN_CHECK");
+	struct timespec now;
+
+	if (job->options.check)
+		return true;
+	if (!share || !*share)
+		return false;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)(now.tv_nsec / 1000 % 100000) <
+	    strtod(share, NULL) * 1e5;
+}
+
+/* Run it although it was found, and compare; what it made now stays. */
+static int
+check(struct job *job)
+{
+	struct trace trace;
+	char *tier = take(job->tier);
+	struct digest found = job->shown;
+	int status = run(job, &trace);
+
+	judge(job, &trace);
+	trace_release(&trace);
+	job->check = job->has_shown && digest_equal(&found, &job->shown) &&
+	        !strstr(job->note, "another result")
+	    ? "same"
+	    : "different";
+	if (strcmp(job->check, "different") == 0)
+		fprintf(stderr,
+		    "tarn-exec: the stored result of '%s' differs "
+		    "from that of this run\n",
+		    job->options.command[0]);
+	job->outcome = "hit";
+	job->tier = tier;
+	job->reason[0] = '\0';
+	return status;
+}
+
+/* ---- all of it ---- */
+
+static int
+run_job(struct job *job)
+{
+	struct error err = { 0 };
+
+	if (job->options.disable || !job->tree)
+		return run_and_keep(job);
+	if (key_compute(job, &err) < 0) {
+		job_note(job, "%s", err.text);
+		return run_and_keep(job);
+	}
+	if (job->options.refresh)
+		job_reason(job, "a refresh was asked for");
+	else
+		lookup(job);
+	if (job->found && is_checked(job))
+		return check(job);
+	if (job->found && restore(job))
+		return job->status << 8;
+	return run_and_keep(job);
+}
+
+/* End as the command did, so that whoever waits for us sees the same. */
+static void
+end_like(int status)
+{
+	struct rlimit none = { 0, 0 };
+	sigset_t set;
+
+	if (!WIFSIGNALED(status))
+		return;
+	(void)setrlimit(RLIMIT_CORE, &none);
+	signal(WTERMSIG(status), SIG_DFL);
+	sigemptyset(&set);
+	sigaddset(&set, WTERMSIG(status));
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+	raise(WTERMSIG(status));
+}
+
+static int
+exec_command(struct job *job)
+{
+	struct error err = { 0 };
+	int status;
+
+	if (job_open(job, &err) < 0) {
+		fprintf(stderr, "tarn-exec: %s\n", err.text);
+		job->outcome = "error";
+		job_reason(job, "%s", err.text);
+		job_tell(job);
+		return job->status << 8;
+	}
+	status = run_job(job);
+	job_tell(job);
+	return status;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct job job = { 0 };
+	struct error err = { 0 };
+	int status;
+
+	if (options_parse(&job.options, argc, argv, &err) < 0) {
+		fprintf(stderr, "tarn-exec: %s\n", err.text);
+		return 125;
+	}
+	if (job.options.help) {
+		fputs(options_help, stdout);
+		return 0;
+	}
+	if (job.options.version) {
+		printf("tarn-exec %s\n", TARN_VERSION);
+		return 0;
+	}
+	status = exec_command(&job);
+	end_like(status);
+	status = job.status;
+	job_close(&job);
+	return status;
 }

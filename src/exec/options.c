@@ -13,7 +13,8 @@ const char options_help[] =
     "  -i, --input PATH      a declared input: file, folder or quoted glob\n"
     "  -o, --output PATH     a declared output: file or folder\n"
     "  -d, --depfile PATH    a make-style dependency file that it writes\n"
-    "  -u, --unstable SPEC   a source whose change counts: PATH, glob, PATH#NAME\n"
+    "  -u, --unstable SPEC   a source whose change counts: PATH, glob, "
+    "PATH#NAME\n"
     "  -e, --env NAME        this variable counts (NAME* for a prefix)\n"
     "      --no-env NAME     this one does not\n"
     "  -k, --kind KIND       auto, compile, command\n"
@@ -30,7 +31,8 @@ const char options_help[] =
     "      --config FILE     this configuration instead of the found ones\n"
     "      --version, --help\n"
     "\n"
-    "Status: the command's own; 128+N if signal N ended it; 127 or 126 if it is\n"
+    "Status: the command's own; 128+N if signal N ended it; 127 or 126 if it "
+    "is\n"
     "not found or can't be run; 125 for a wrong option. See tarn-exec(1).\n";
 
 void

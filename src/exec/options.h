@@ -15,14 +15,14 @@ struct words {
 
 struct options {
 	struct words inputs, outputs, depfiles, unstable, env, no_env;
-	const char *kind;  /* NULL: auto */
+	const char *kind; /* NULL: auto */
 	const char *label, *config, *build;
-	int trace;         /* -1: not said */
+	int trace; /* -1: not said */
 	bool stdin_, refresh, read_only, offline, check, map_root, explain;
 	bool disable;
 	bool help, version;
-	char **command;    /* borrowed; NULL-terminated */
-	bool masquerade;   /* we were called by the command's name */
+	char **command;  /* borrowed; NULL-terminated */
+	bool masquerade; /* we were called by the command's name */
 };
 
 /* `argv` of main(). -1 with ERROR_USAGE on a word that is none of ours. */

@@ -1,0 +1,123 @@
+/*
+ * The two-phase lookup: the path sets that are known under the action key, in
+ * every leaf that has some; what each of them sees now; the record under that.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "exec/job.h"
+
+struct search {
+	struct job *job;
+	struct digest tried[PATH_SETS * 4];
+	size_t count;
+	bool damaged;
+};
+
+static bool
+was_tried(struct search *search, const struct digest *name)
+{
+	for (size_t i = 0; i < search->count; i++) {
+		if (digest_equal(&search->tried[i], name))
+			return true;
+	}
+	if (search->count < sizeof(search->tried) / sizeof(*search->tried))
+		search->tried[search->count++] = *name;
+	return false;
+}
+
+/* 1 if the record is there and whole. */
+static int
+fetch_record(struct job *job, const struct digest *fingerprint)
+{
+	struct key key = { KEY_INDEX, *fingerprint };
+	struct error err = { 0 };
+	auto_buf data = BUF_INIT;
+	auto_sink *sink = sink_buf(&data, RECORD_MAX);
+	enum outcome outcome = location_read(job->tree, &key, sink, &err);
+
+	if (outcome == FAILED)
+		job_note(job, "%s", err.text);
+	if (outcome != HIT || sink_commit(sink, &err) < 0)
+		return 0;
+	if (record_decode(
+	        &job->record, fingerprint, data.data, data.len, &err) == 0) {
+		job->tier = xstrdup(job->tree->served ? job->tree->served->label
+		                                      : job->tree->label);
+		return 1;
+	}
+	job_note(job, "%s", err.text);
+	/* Make room for a sound one, where we may. */
+	if (!job->options.read_only)
+		(void)location_remove(job->tree, &key, &err);
+	return 0;
+}
+
+static int
+try_set(struct search *search, const struct path_set_item *item)
+{
+	struct job *job = search->job;
+	struct look look = LOOK_INIT;
+	struct error err = { 0 };
+	struct path_set_data data = {
+		.data = item->data.data,
+		.size = item->data.len,
+		.name = item->name,
+		.old_hint = item->hint.data,
+		.old_hint_size = item->hint.len,
+	};
+	int outcome =
+	    path_set_look(&data, &job->key, &job->world, NULL, &look, &err);
+
+	if (outcome == HIT) {
+		job->shown = look.fingerprint;
+		job->has_shown = true;
+		if (fetch_record(job, &look.fingerprint)) {
+			look_release(&look);
+			return 1;
+		}
+		job_reason(job, "%s",
+		    look.reason[0]
+		        ? look.reason
+		        : "the record of this state is gone, or never was");
+	} else if (outcome == MISS)
+		job_reason(job, "%s", look.reason);
+	else
+		job_note(job, "%s", err.text);
+	look_release(&look);
+	return 0;
+}
+
+static int
+try_list(void *arg, struct location *leaf, const char *data, size_t size)
+{
+	struct search *search = arg;
+	struct path_sets sets = { .count = 0 };
+	struct error err = { 0 };
+	int found = 0;
+
+	if (path_sets_decode(&sets, data, size, &err) < 0)
+		job_note(search->job, "%s: %s", leaf->label, err.text);
+	for (size_t i = 0; i < sets.count && !found; i++) {
+		if (!was_tried(search, &sets.item[i].name))
+			found = try_set(search, &sets.item[i]);
+	}
+	path_sets_release(&sets);
+	return found;
+}
+
+void
+lookup(struct job *job)
+{
+	struct search search = { .job = job };
+	struct key key = { KEY_INDEX, job->key };
+
+	job_reason(job,
+	    "this command, its sources and its place in the "
+	    "project are new");
+	if (!job->tree)
+		return;
+	job->found =
+	    location_read_each(job->tree, &key, RECORD_MAX, try_list, &search);
+}

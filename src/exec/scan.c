@@ -1,0 +1,127 @@
+#include "exec/scan.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define CHUNK (64 * 1024)
+
+static void
+add_pattern(struct scan *scan, int kind, const char *text)
+{
+	size_t size = strlen(text);
+
+	if (scan->count == SCAN_PATTERNS || size < 2 ||
+	    size >= sizeof(scan->pattern[0].text))
+		return;
+	memcpy(scan->pattern[scan->count].text, text, size + 1);
+	scan->pattern[scan->count].size = size;
+	scan->pattern[scan->count++].kind = kind;
+}
+
+/* "/home/me/x.y" in a symbol is "_home_me_x_y". */
+static void
+add_mangled(struct scan *scan, const char *root)
+{
+	char text[512];
+	size_t i;
+
+	for (i = 0; root[i] && i + 1 < sizeof(text); i++)
+		text[i] = isalnum((unsigned char)root[i]) ? root[i] : '_';
+	text[i] = '\0';
+	if (i > 6)
+		add_pattern(scan, SCAN_ROOT, text);
+}
+
+/* The working directory by another name that leads there. */
+static void
+add_pwd(struct scan *scan, const char *cwd)
+{
+	const char *pwd = getenv("PWD");
+	struct stat here, there;
+
+	if (pwd && strcmp(pwd, cwd) != 0 && stat(pwd, &there) == 0 &&
+	    stat(cwd, &here) == 0 && here.st_dev == there.st_dev &&
+	    here.st_ino == there.st_ino)
+		add_pattern(scan, SCAN_PWD, pwd);
+}
+
+static void
+add_day(struct scan *scan, time_t at)
+{
+	char text[64];
+	struct tm tm;
+
+	localtime_r(&at, &tm);
+	strftime(text, sizeof(text), "%b %e %Y", &tm);
+	add_pattern(scan, SCAN_CLOCK, text);
+	strftime(text, sizeof(text), "%Y-%m-%d", &tm);
+	add_pattern(scan, SCAN_CLOCK, text);
+}
+
+void
+scan_init(struct scan *scan, const char *root, const char *cwd)
+{
+	memset(scan, 0, sizeof(*scan));
+	if (root[1]) {
+		add_pattern(scan, SCAN_ROOT, root);
+		add_mangled(scan, root);
+	}
+	add_pwd(scan, cwd);
+	add_day(scan, time(NULL));
+}
+
+/* The seconds that the run may have seen, as __TIME__ and time(2) have them. */
+void
+scan_since(struct scan *scan, long seconds)
+{
+	time_t now = time(NULL);
+
+	for (time_t at = now - (seconds > 6 ? 6 : seconds) - 1; at <= now;
+	     at++) {
+		char text[64];
+		struct tm tm;
+
+		localtime_r(&at, &tm);
+		strftime(text, sizeof(text), "%H:%M:%S", &tm);
+		add_pattern(scan, SCAN_CLOCK, text);
+		snprintf(text, sizeof(text), "%lld", (long long)at);
+		add_pattern(scan, SCAN_CLOCK, text);
+	}
+}
+
+void
+scan_bytes(struct scan *scan, const void *data, size_t size)
+{
+	for (size_t i = 0; i < scan->count; i++) {
+		int kind = scan->pattern[i].kind;
+
+		if (!scan->found[kind] &&
+		    memmem(data, size, scan->pattern[i].text,
+		        scan->pattern[i].size))
+			scan->found[kind] = true;
+	}
+}
+
+void
+scan_file(struct scan *scan, int fd)
+{
+	enum { KEPT = sizeof(scan->pattern[0].text) };
+	static char data[KEPT + CHUNK];
+	size_t kept = 0;
+	off_t at = 0;
+	ssize_t got;
+
+	while ((got = pread(fd, data + kept, CHUNK, at)) > 0) {
+		size_t size = kept + (size_t)got;
+
+		scan_bytes(scan, data, size);
+		at += got;
+		kept = size < KEPT ? size : KEPT;
+		memmove(data, data + size - kept, kept);
+	}
+}
