@@ -427,3 +427,38 @@ Test(config, default_is_the_lake)
 	check_int(loc->max_size, 10737418240);
 	tarn__location__free_unpacked(loc, NULL);
 }
+
+/* With the program `tarn` that lies beside this one, as with tarn-exec. */
+Test(config, is_found_and_compiled_when_needed)
+{
+	auto_free char *dir = folder();
+	auto_free char *store = xasprintf("%s/d", dir);
+	struct error err = { 0 };
+	Tarn__Config *config = NULL;
+
+	if (access("build/checked/tarn", X_OK) < 0)
+		cr_skip("build/checked/tarn is not built");
+	check_int(config_find(store, dir, NULL, &config, &err), 0);
+	check(config == NULL);
+
+	put(dir, "tarn.json", "{\"locations\": \"a\"}");
+	check_int(config_find(store, dir, NULL, &config, &err), 0);
+	check_str(strrchr(config->locations->place, '/'), "/a");
+	tarn__config__free_unpacked(config, NULL);
+
+	for (int i = 0; i < 2; i++) { /* told by tarn, then kept */
+		auto_free char *wanted = xasprintf(
+		    "%s/tarn.json:1: \"x\" is no key of the configuration;"
+		    " expected one of: locations, actions",
+		    dir);
+
+		if (i == 0)
+			put(dir, "tarn.json", "{\"x\": 1}");
+		check_int(config_find(store, dir, NULL, &config, &err), -1);
+		check_str(err.text, wanted);
+		check_int(err.kind, ERROR_USAGE);
+	}
+	auto_free char *none = xasprintf("%s/none.json", dir);
+	check_int(config_find(store, dir, none, &config, &err), -1);
+	check(strstr(err.text, "none.json': No such file or directory"));
+}
