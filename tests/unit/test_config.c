@@ -1,5 +1,7 @@
 /* Reading tarn.json: what is taken, and to the letter what is said otherwise. */
 #include <fcntl.h>
+#include <ftw.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -304,10 +306,26 @@ Test(config, has_limits)
 
 /* ---- the compiled form ---- */
 
+static int
+remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+	return remove(path);
+}
+
+static void
+free_folder(char **dir)
+{
+	nftw(*dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	free(*dir);
+}
+
+/* Removed with all that is in it when it goes out of scope. */
+#define auto_folder auto_cleanup(free_folder) char
+
 static char *
 folder(void)
 {
-	char *dir = xstrdup("/tmp/tarn-test-XXXXXX");
+	char *dir = xstrdup("/tmp/tarn-config-XXXXXX");
 
 	check(mkdtemp(dir) != NULL);
 	setenv("XDG_CONFIG_HOME", dir, 1);
@@ -340,7 +358,7 @@ load(const char *dir, struct config_json *json)
 
 Test(config, compiled_form_is_current_while_its_files_are)
 {
-	auto_free char *dir = folder();
+	auto_folder *dir = folder();
 	auto_free char *bin = xasprintf("%s/config/x.bin", dir);
 	struct error err = { 0 };
 	struct config_json json;
@@ -369,7 +387,7 @@ Test(config, compiled_form_is_current_while_its_files_are)
 
 Test(config, damaged_compiled_form_is_no_configuration)
 {
-	auto_free char *dir = folder();
+	auto_folder *dir = folder();
 	auto_free char *bin = xasprintf("%s/x.bin", dir);
 	auto_buf bytes = BUF_INIT;
 	struct error err = { 0 };
@@ -394,7 +412,7 @@ Test(config, damaged_compiled_form_is_no_configuration)
 
 Test(config, files_depend_on_who_names_them)
 {
-	auto_free char *dir = folder();
+	auto_folder *dir = folder();
 	auto_free char *path = xasprintf("%s/tarn.json", dir);
 	struct config_files files;
 
@@ -431,7 +449,7 @@ Test(config, default_is_the_lake)
 /* With the program `tarn` that lies beside this one, as with tarn-exec. */
 Test(config, is_found_and_compiled_when_needed)
 {
-	auto_free char *dir = folder();
+	auto_folder *dir = folder();
 	auto_free char *store = xasprintf("%s/d", dir);
 	struct error err = { 0 };
 	Tarn__Config *config = NULL;
