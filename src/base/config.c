@@ -279,7 +279,7 @@ load_current(const char *path, Tarn__Config **out)
 	struct error ignored = { 0 };
 
 	/* Missing, damaged or outdated: it is written anew. */
-	if (config_load_compiled(path, &config, &ignored) < 0)
+	if (config_load_compiled(path, &config, &ignored) < 0 || !config)
 		return false;
 	if (config_current(config)) {
 		*out = config;

@@ -18,8 +18,6 @@
 
 #define DEADLINE_MS 10000
 
-extern char **environ;
-
 struct run {
 	pid_t pid;
 	int fd; /* its stderr */

@@ -282,13 +282,13 @@ static const char *const scp_schemes[] = { "scp://", NULL };
 static const char *const http_schemes[] = { "http://", "https://", NULL };
 
 static const struct json_key disk_keys[] = {
-	{ "disk", cJSON_String, "the path of a folder", .set = reader_nothing },
+	{ "disk", "the path of a folder", cJSON_String, .set = reader_nothing },
 	{ "max_size", SIZE, .set = reader_size,
 	    .at = offsetof(Tarn__Location, max_size) },
 	{ 0 },
 };
 static const struct json_key redis_keys[] = {
-	{ "redis", cJSON_String, "host[:port][/database] or a redis URL",
+	{ "redis", "host[:port][/database] or a redis URL", cJSON_String,
 	    .set = reader_nothing },
 	{ "prefix", TEXT, .set = set_option },
 	{ "ttl", COUNT, .set = set_option },
@@ -300,7 +300,7 @@ static const struct json_key redis_keys[] = {
 	{ 0 },
 };
 static const struct json_key s3_keys[] = {
-	{ "s3", cJSON_String, "bucket/prefix or an s3 URL",
+	{ "s3", "bucket/prefix or an s3 URL", cJSON_String,
 	    .set = reader_nothing },
 	{ "endpoint", TEXT, .set = set_option },
 	{ "region", TEXT, .set = set_option },
@@ -309,17 +309,17 @@ static const struct json_key s3_keys[] = {
 	{ 0 },
 };
 static const struct json_key sftp_keys[] = {
-	{ "sftp", cJSON_String, "[user@]host[:port]/path or an sftp URL",
+	{ "sftp", "[user@]host[:port]/path or an sftp URL", cJSON_String,
 	    .set = reader_nothing },
 	{ 0 },
 };
 static const struct json_key scp_keys[] = {
-	{ "scp", cJSON_String, "[user@]host[:port]/path or an scp URL",
+	{ "scp", "[user@]host[:port]/path or an scp URL", cJSON_String,
 	    .set = reader_nothing },
 	{ 0 },
 };
 static const struct json_key nginx_keys[] = {
-	{ "nginx", cJSON_String, "host/path or an http URL",
+	{ "nginx", "host/path or an http URL", cJSON_String,
 	    .set = reader_nothing },
 	{ "put", FLAG, .set = set_option },
 	{ "layout", CHOICE("lake, bazel"), .set = set_option,

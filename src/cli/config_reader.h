@@ -31,12 +31,12 @@ struct reader {
  */
 struct json_key {
 	const char *name;
-	int types; /* of cJSON */
 	const char *expected;
+	int types; /* of cJSON */
+	bool required;
 	int (*set)(struct reader *r, const struct json_key *key,
 	    const cJSON *value, void *target);
 	size_t at;
-	bool required;
 	const char *const *choices; /* NULL: any text */
 };
 
@@ -46,15 +46,15 @@ struct schema {
 };
 
 /* What most keys take: the second and third member of struct json_key. */
-#define TEXT cJSON_String, "a string"
-#define CHOICE(words) cJSON_String, "one of: " words
-#define FLAG cJSON_True | cJSON_False, "true or false"
-#define COUNT cJSON_Number, "a whole number"
-#define SIZE cJSON_Number | cJSON_String, "a size, such as 4096 or \"20 GiB\""
-#define LIST(of) cJSON_Array, "a list of " of
+#define TEXT "a string", cJSON_String
+#define CHOICE(words) "one of: " words, cJSON_String
+#define FLAG "true or false", cJSON_True | cJSON_False
+#define COUNT "a whole number", cJSON_Number
+#define SIZE "a size, such as 4096 or \"20 GiB\"", cJSON_Number | cJSON_String
+#define LIST(of) "a list of " of, cJSON_Array
 #define EXPRESSION \
-	cJSON_String | cJSON_Array | cJSON_Object, \
-	    "a location: a path, a URL, a list or an object"
+	"a location: a path, a URL, a list or an object", \
+	    cJSON_String | cJSON_Array | cJSON_Object
 
 #define PUSH(owner, list, item) \
 	do { \

@@ -1,5 +1,7 @@
 /* Reading tarn.json: what is taken, and to the letter what is said otherwise. */
 #include <fcntl.h>
+#include <ftw.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -304,10 +306,26 @@ Test(config, has_limits)
 
 /* ---- the compiled form ---- */
 
+static int
+remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+	return remove(path);
+}
+
+static void
+free_folder(char **dir)
+{
+	nftw(*dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	free(*dir);
+}
+
+/* Removed with all that is in it when it goes out of scope. */
+#define auto_folder auto_cleanup(free_folder) char
+
 static char *
 folder(void)
 {
-	char *dir = xstrdup("/tmp/tarn-test-XXXXXX");
+	char *dir = xstrdup("/tmp/tarn-config-XXXXXX");
 
 	check(mkdtemp(dir) != NULL);
 	setenv("XDG_CONFIG_HOME", dir, 1);
@@ -340,7 +358,7 @@ load(const char *dir, struct config_json *json)
 
 Test(config, compiled_form_is_current_while_its_files_are)
 {
-	auto_free char *dir = folder();
+	auto_folder *dir = folder();
 	auto_free char *bin = xasprintf("%s/config/x.bin", dir);
 	struct error err = { 0 };
 	struct config_json json;
@@ -369,7 +387,7 @@ Test(config, compiled_form_is_current_while_its_files_are)
 
 Test(config, damaged_compiled_form_is_no_configuration)
 {
-	auto_free char *dir = folder();
+	auto_folder *dir = folder();
 	auto_free char *bin = xasprintf("%s/x.bin", dir);
 	auto_buf bytes = BUF_INIT;
 	struct error err = { 0 };
@@ -394,7 +412,7 @@ Test(config, damaged_compiled_form_is_no_configuration)
 
 Test(config, files_depend_on_who_names_them)
 {
-	auto_free char *dir = folder();
+	auto_folder *dir = folder();
 	auto_free char *path = xasprintf("%s/tarn.json", dir);
 	struct config_files files;
 
@@ -426,4 +444,39 @@ Test(config, default_is_the_lake)
 	check_str(loc->place, "/d/lake");
 	check_int(loc->max_size, 10737418240);
 	tarn__location__free_unpacked(loc, NULL);
+}
+
+/* With the program `tarn` that lies beside this one, as with tarn-exec. */
+Test(config, is_found_and_compiled_when_needed)
+{
+	auto_folder *dir = folder();
+	auto_free char *store = xasprintf("%s/d", dir);
+	struct error err = { 0 };
+	Tarn__Config *config = NULL;
+
+	if (access("build/checked/tarn", X_OK) < 0)
+		cr_skip("build/checked/tarn is not built");
+	check_int(config_find(store, dir, NULL, &config, &err), 0);
+	check(config == NULL);
+
+	put(dir, "tarn.json", "{\"locations\": \"a\"}");
+	check_int(config_find(store, dir, NULL, &config, &err), 0);
+	check_str(strrchr(config->locations->place, '/'), "/a");
+	tarn__config__free_unpacked(config, NULL);
+
+	for (int i = 0; i < 2; i++) { /* told by tarn, then kept */
+		auto_free char *wanted = xasprintf(
+		    "%s/tarn.json:1: \"x\" is no key of the configuration;"
+		    " expected one of: locations, actions",
+		    dir);
+
+		if (i == 0)
+			put(dir, "tarn.json", "{\"x\": 1}");
+		check_int(config_find(store, dir, NULL, &config, &err), -1);
+		check_str(err.text, wanted);
+		check_int(err.kind, ERROR_USAGE);
+	}
+	auto_free char *none = xasprintf("%s/none.json", dir);
+	check_int(config_find(store, dir, none, &config, &err), -1);
+	check(strstr(err.text, "none.json': No such file or directory"));
 }
