@@ -68,7 +68,8 @@ static bool
 refuse(struct keeping *k, const char *path, const char *what)
 {
 	if (!k->text[0])
-		snprintf(k->text, sizeof(k->text), "'%.200s' %.180s", path, what);
+		snprintf(
+		    k->text, sizeof(k->text), "'%.200s' %.180s", path, what);
 	return false;
 }
 

@@ -45,23 +45,27 @@ needs_rights(const struct job *job)
 	return false;
 }
 
-/* A descriptor that could bring in or carry out what nobody sees; or -1. */
-static int
-stray_descriptor(void)
+/* What we inherited beyond 0, 1, 2 and the jobserver's. False: too many. */
+static bool
+find_strays(struct strays *strays)
 {
 	const char *flags = getenv("MAKEFLAGS");
 	const char *at = flags ? strstr(flags, "--jobserver-auth=") : NULL;
 	int from = -1, to = -1;
 
+	strays->count = 0;
 	if (at && sscanf(at + 17, "%d,%d", &from, &to) != 2)
 		from = to = -1;
 	for (int fd = 3; fd < 256; fd++) {
 		int kind = fcntl(fd, F_GETFD);
 
-		if (kind >= 0 && !(kind & FD_CLOEXEC) && fd != from && fd != to)
-			return fd;
+		if (kind < 0 || (kind & FD_CLOEXEC) || fd == from || fd == to)
+			continue;
+		if (strays->count == STRAYS_MAX)
+			return false;
+		strays->fd[strays->count++] = fd;
 	}
-	return -1;
+	return true;
 }
 
 static void
@@ -105,7 +109,8 @@ run(struct job *job, struct trace *trace)
 {
 	struct error err = { 0 };
 	bool rights = needs_rights(job);
-	int stray = stray_descriptor();
+	struct strays strays;
+	bool few = find_strays(&strays);
 
 	*trace = (struct trace){
 		.program = job->program,
@@ -116,10 +121,11 @@ run(struct job *job, struct trace *trace)
 		.tarn_dir = job->tarn_dir ? job->tarn_dir : "/tmp",
 		.events = getenv("TARN_EVENTS"),
 		.table = job->table,
-		.observe = job->keyed && job->tree && !rights && stray < 0,
+		.observe = job->keyed && job->tree && !rights && few,
 		.accelerate = job->action.accelerate,
 		.one_stream = job->one_stream,
 		.input = job->input,
+		.strays = strays,
 	};
 	if (trace_run(trace, &err) < 0) {
 		/* Not even a pipe or a process: be the command itself. */
@@ -132,9 +138,10 @@ run(struct job *job, struct trace *trace)
 		trace_refuse(trace,
 		    "it needs rights that observation takes "
 		    "away");
-	if (stray >= 0)
-		trace_refuse(
-		    trace, "descriptor %d is open from outside", stray);
+	if (!few)
+		trace_refuse(trace,
+		    "more than %d descriptors are open from outside",
+		    STRAYS_MAX);
 	if (!trace->observe)
 		trace_refuse(
 		    trace, "%s", job->note[0] ? job->note : "there is no key");

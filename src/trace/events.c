@@ -806,40 +806,44 @@ handle_change(
 
 /* ---- the rest ---- */
 
+/* Is the process's descriptor `fd` still the one that came from outside? */
 static bool
-is_our_stdin(const struct question *q)
+leads_outside(const struct question *q, int fd)
 {
 	char name[64];
 	struct stat ours, theirs;
 
-	snprintf(name, sizeof(name), "/proc/%d/fd/0", (int)q->pid);
+	if (fd == 0 && q->trace->input >= 0)
+		return false; /* declared: it is in the key */
+	snprintf(name, sizeof(name), "/proc/%d/fd/%d", (int)q->pid, fd);
 	if (stat(name, &theirs) < 0)
 		return false;
-	if (q->trace->input >= 0)
-		return false; /* declared: it is in the key */
-	return fstat(0, &ours) == 0 && ours.st_dev == theirs.st_dev &&
+	return fstat(fd, &ours) == 0 && ours.st_dev == theirs.st_dev &&
 	    ours.st_ino == theirs.st_ino &&
 	    !(S_ISCHR(ours.st_mode) && ours.st_rdev == 0x103 /* null */);
 }
 
 static void
-handle_stdin(struct question *q, const struct call_spec *spec)
+handle_descriptor(struct question *q, const struct call_spec *spec)
 {
+	int fd = (int)argument(q, spec->only_arg);
 	uint64_t command = argument(q, 1);
 
-	if (!is_our_stdin(q))
+	if (!leads_outside(q, fd))
 		return;
-	if (spec->call == CALL_STDIN) {
-		trace_refuse(q->trace, "it read its standard input");
-		return;
+	if (spec->call == CALL_DUP) {
+		if (spec->number == SYS_fcntl && command != F_DUPFD &&
+		    command != F_DUPFD_CLOEXEC)
+			return;
+		/* Shells put it aside and take it back before it is used. */
+		if (class_of(q->pid) == PROGRAM_SHELL)
+			return;
 	}
-	if (spec->number == SYS_fcntl && command != F_DUPFD &&
-	    command != F_DUPFD_CLOEXEC)
-		return;
-	/* Shells put it aside and take it back before anything reads it. */
-	if (class_of(q->pid) != PROGRAM_SHELL)
-		trace_refuse(
-		    q->trace, "it made a second name for its standard input");
+	if (fd == 0)
+		trace_refuse(q->trace, "it read its standard input");
+	else
+		trace_refuse(q->trace,
+		    "it used descriptor %d, which came from outside", fd);
 }
 
 static void
@@ -1003,8 +1007,9 @@ handle_without_path(struct question *q, const struct call_spec *spec)
 	case CALL_CONNECT: handle_connect(q); break;
 	case CALL_SENDTO: trace_refuse(q->trace, "it used the network"); break;
 	case CALL_CLONE3: handle_clone3(q); break;
-	case CALL_STDIN:
-	case CALL_DUP_STDIN: handle_stdin(q, spec); break;
+	case CALL_READ:
+	case CALL_WRITE:
+	case CALL_DUP: handle_descriptor(q, spec); break;
 	default: trace_refuse(q->trace, "%s", spec->what); break;
 	}
 }

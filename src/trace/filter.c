@@ -53,7 +53,8 @@
 		.flags = -1, .what = what_, .only_arg = arg, \
 		.only_mask = mask, .only_value = value \
 	}
-#define STDIN(nr, arg) ONLY(nr, CALL_STDIN, NULL, arg, 0, 0)
+#define READS(nr, arg) ONLY(nr, CALL_READ, NULL, arg, 3, 0)
+#define WRITES(nr, arg) ONLY(nr, CALL_WRITE, NULL, arg, 3, 0)
 
 /* clang-format off */
 static const struct call_spec specs[] = {
@@ -116,23 +117,31 @@ static const struct call_spec specs[] = {
 	ONLY(sendto, CALL_SENDTO, NULL, 4, 2, 0),
 	ONLY(clone, CALL_REFUSED, "it made a namespace", 0, 1, NEW_NAMESPACES),
 	ONLY(clone3, CALL_CLONE3, NULL, -1, 0, 0),
-	STDIN(read, 0),
-	STDIN(readv, 0),
-	STDIN(pread64, 0),
-	STDIN(preadv, 0),
-	STDIN(preadv2, 0),
-	STDIN(recvfrom, 0),
-	STDIN(recvmsg, 0),
-	STDIN(recvmmsg, 0),
-	STDIN(splice, 0),
-	STDIN(tee, 0),
-	STDIN(copy_file_range, 0),
-	STDIN(sendfile, 1),
-	STDIN(mmap, 4),
-	ONLY(dup, CALL_DUP_STDIN, NULL, 0, 0, 0),
-	ONLY(dup2, CALL_DUP_STDIN, NULL, 0, 0, 0),
-	ONLY(dup3, CALL_DUP_STDIN, NULL, 0, 0, 0),
-	ONLY(fcntl, CALL_DUP_STDIN, NULL, 0, 0, 0),
+	READS(read, 0),
+	READS(readv, 0),
+	READS(pread64, 0),
+	READS(preadv, 0),
+	READS(preadv2, 0),
+	READS(recvfrom, 0),
+	READS(recvmsg, 0),
+	READS(recvmmsg, 0),
+	READS(splice, 0),
+	READS(tee, 0),
+	READS(copy_file_range, 0),
+	READS(sendfile, 1),
+	READS(mmap, 4),
+	WRITES(write, 0),
+	WRITES(writev, 0),
+	WRITES(pwrite64, 0),
+	WRITES(pwritev, 0),
+	WRITES(pwritev2, 0),
+	WRITES(sendmsg, 0),
+	WRITES(sendmmsg, 0),
+	WRITES(vmsplice, 0),
+	ONLY(dup, CALL_DUP, NULL, 0, 3, 0),
+	ONLY(dup2, CALL_DUP, NULL, 0, 3, 0),
+	ONLY(dup3, CALL_DUP, NULL, 0, 3, 0),
+	ONLY(fcntl, CALL_DUP, NULL, 0, 3, 0),
 	ONLY(prctl, CALL_REFUSED, "it filtered its own system calls", 0, 0,
 	    PR_SET_SECCOMP),
 	REFUSED(seccomp, "it filtered its own system calls"),
@@ -181,7 +190,7 @@ filter_find(int number)
 }
 
 struct program {
-	struct sock_filter line[16 * SPECS + 64];
+	struct sock_filter line[32 * SPECS];
 	unsigned short size;
 };
 
@@ -242,14 +251,36 @@ add_only(struct program *p, const struct call_spec *spec)
 	answer(p, SECCOMP_RET_USER_NOTIF);
 }
 
+/* Ask only about the descriptors that lead outside. */
 static void
-add_spec(struct program *p, const struct call_spec *spec, bool fast)
+add_descriptors(struct program *p, const struct call_spec *spec,
+    const struct strays *strays)
+{
+	load(p,
+	    offsetof(struct seccomp_data, args) + 8 * (size_t)spec->only_arg);
+	for (int i = spec->call == CALL_WRITE ? 0 : -1; i < strays->count;
+	     i++) {
+		add(p, BPF_JMP | BPF_JEQ | BPF_K,
+		    i < 0 ? 0 : (uint32_t)strays->fd[i], 0, 1);
+		answer(p, SECCOMP_RET_USER_NOTIF);
+	}
+	answer(p, SECCOMP_RET_ALLOW);
+}
+
+static void
+add_spec(struct program *p, const struct call_spec *spec, bool fast,
+    const struct strays *strays)
 {
 	unsigned short test = p->size;
+
+	if (spec->call == CALL_WRITE && strays->count == 0)
+		return;
 
 	add(p, BPF_JMP | BPF_JEQ | BPF_K, spec->number, 0, 0);
 	if (fast && spec->fast)
 		add_fast(p);
+	else if (spec->only_mask == 3)
+		add_descriptors(p, spec, strays);
 	else if (spec->only_arg >= 0)
 		add_only(p, spec);
 	else
@@ -297,7 +328,7 @@ install(const struct sock_fprog *filter)
 }
 
 int
-filter_install(bool fast)
+filter_install(bool fast, const struct strays *strays)
 {
 	struct program p = { .size = 0 };
 	struct sock_fprog filter;
@@ -306,7 +337,7 @@ filter_install(bool fast)
 	add_other_architecture(&p);
 	load(&p, offsetof(struct seccomp_data, nr));
 	for (size_t i = 0; i < SPECS; i++)
-		add_spec(&p, &specs[i], fast);
+		add_spec(&p, &specs[i], fast, strays);
 	answer(&p, SECCOMP_RET_ALLOW);
 	filter = (struct sock_fprog){ p.size, p.line };
 	fd = install(&filter);

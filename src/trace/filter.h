@@ -37,8 +37,9 @@ enum call {
 	CALL_CONNECT,
 	CALL_SENDTO,
 	CALL_CLONE3,
-	CALL_STDIN, /* reads descriptor 0 */
-	CALL_DUP_STDIN,
+	CALL_READ,    /* from descriptor 0, or one of the strays */
+	CALL_WRITE,   /* to one of the strays */
+	CALL_DUP,     /* of either */
 	CALL_REFUSED, /* just to be refused: `what` says as what */
 };
 
@@ -53,8 +54,19 @@ struct call_spec {
 	uint8_t fast;      /* let through when it comes from the accelerator */
 	int8_t only_arg;   /* only if this argument ... */
 	uint8_t only_mask; /* 0: equals only_value; 1: has a bit of it; 2: is
-	                     * not zero */
+	                     * not zero; 3: is one of the descriptors that
+	                     * lead outside */
 	uint32_t only_value;
+};
+
+/*
+ * Descriptors beyond 0, 1 and 2 that the command inherits from whoever called
+ * us. Having them is fine; to use one is to reach outside.
+ */
+#define STRAYS_MAX 8
+struct strays {
+	int fd[STRAYS_MAX];
+	int count;
 };
 
 /* NULL if we did not ask for it. */
@@ -64,6 +76,6 @@ const struct call_spec *filter_find(int number);
  * Put the filter on the calling thread. Returns the listener, or -1 with errno.
  * `fast`: let the accelerator's calls through.
  */
-int filter_install(bool fast);
+int filter_install(bool fast, const struct strays *strays);
 
 #endif

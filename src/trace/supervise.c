@@ -401,7 +401,7 @@ become_command(struct supervisor *s, int channel)
 		env = accelerated_environment(s);
 	sigprocmask(SIG_SETMASK, &s->old_mask, NULL);
 	if (trace->observe) {
-		listener = filter_install(s->ring != NULL);
+		listener = filter_install(s->ring != NULL, &trace->strays);
 		error = listener < 0 ? errno : 0;
 	}
 	send_listener(channel, listener, error);

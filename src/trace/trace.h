@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "store/pathset.h"
 #include "store/table.h"
+#include "trace/filter.h"
 
 /*
  * Running a command and seeing what it and all its children do to files,
@@ -64,6 +65,7 @@ struct trace {
 	bool accelerate; /* a known compiler driver: try the library */
 	bool one_stream; /* stdout and stderr are one open file */
 	int input;       /* file for its stdin, or -1: as ours */
+	struct strays strays;
 
 	/* Out: */
 	int status;           /* as from waitpid() */
