@@ -1,5 +1,6 @@
 #include "actions/environment.h"
 
+#include <dirent.h>
 #include <string.h>
 
 #define LEFT_OUT_MAX 64
@@ -114,16 +115,87 @@ add_make_flags(const char *value, struct buf *to)
 	}
 }
 
+/* valgrind's own libraries are gone again when a program of ours starts. */
+static void
+add_preloads(const char *value, struct buf *to)
+{
+	while (*value) {
+		size_t size = strcspn(value, " :");
+
+		if (size > 0 && !memmem(value, size, "/vgpreload_", 11)) {
+			buf_add(to, ":", 1);
+			buf_add(to, value, size);
+		}
+		value += size + (value[size] != '\0');
+	}
+}
+
+/* Could the dynamic linker find anything in this folder? */
+static bool
+holds_libraries(const char *path)
+{
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+	bool found = false;
+
+	while (dir && !found && (entry = readdir(dir)))
+		found = strstr(entry->d_name, ".so") ||
+		    strcmp(entry->d_name, "glibc-hwcaps") == 0;
+	if (dir)
+		closedir(dir);
+	return found;
+}
+
+/* Folders without a library lead nowhere, until one appears in them. */
+static void
+add_library_path(const char *value, struct buf *to)
+{
+	for (;;) {
+		size_t size = strcspn(value, ":;");
+		auto_buf path = BUF_INIT;
+
+		buf_add(&path, value, size);
+		if (size == 0 || holds_libraries(path.data))
+			buf_addf(to, ":%s", path.data);
+		if (!value[size])
+			return;
+		value += size + 1;
+	}
+}
+
+void
+environment_add_value(const char *name, const char *value, struct buf *to)
+{
+	if (strcmp(name, "MAKEFLAGS") == 0)
+		add_make_flags(value, to);
+	else if (strcmp(name, "LD_PRELOAD") == 0)
+		add_preloads(value, to);
+	else if (strcmp(name, "LD_LIBRARY_PATH") == 0)
+		add_library_path(value, to);
+	else {
+		buf_add(to, "=", 1);
+		buf_add(to, value, strlen(value));
+	}
+}
+
 void
 environment_add(const char *entry, struct buf *to)
 {
 	size_t size = strcspn(entry, "=");
 
-	if (is_session(entry, size))
+	auto_buf name = BUF_INIT;
+	size_t before;
+
+	if (is_session(entry, size) || entry[size] != '=')
 		return;
-	if (strncmp(entry, "MAKEFLAGS=", 10) == 0)
-		add_make_flags(entry + 10, to);
+	buf_add(&name, entry, size);
+	before = to->len;
+	if (strcmp(name.data, "LD_LIBRARY_PATH") == 0) /* it may be printed */
+		buf_addf(to, "=%s", entry + size + 1);
 	else
-		buf_add(to, entry, strlen(entry));
-	buf_add(to, "", 1);
+		environment_add_value(name.data, entry + size + 1, to);
+	if (to->len == before)
+		return; /* as if it were not set */
+	buf_add(to, "\n", 1);
+	buf_add(to, name.data, size + 1);
 }

@@ -17,6 +17,9 @@ extern const char *const environment_compiler[];
 /* For struct world: what counts of "NAME=VALUE" when all of them do. */
 void environment_add(const char *entry, struct buf *to);
 
+/* What counts of the value of a variable that counts. */
+void environment_add_value(const char *name, const char *value, struct buf *to);
+
 /* --no-env: this one (or "NAME*") doesn't count either; borrowed. */
 void environment_leave_out(const char *name);
 bool environment_is_left_out(const char *name);

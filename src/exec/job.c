@@ -201,6 +201,7 @@ set_world(struct job *job)
 		.outputs = job->outputs,
 		.environment = environ,
 		.add_variable = environment_add,
+		.add_value = environment_add_value,
 		.table = job->table,
 	};
 }

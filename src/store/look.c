@@ -252,7 +252,9 @@ add_fact(const struct looking *l, struct buf *to)
 		    names.version, names.machine);
 		return;
 	}
-	if (value)
+	if (value && l->cursor.place == PLACE_VARIABLE)
+		l->world->add_value(name, value, to);
+	else if (value)
 		buf_addf(to, "=%s", value);
 }
 

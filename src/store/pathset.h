@@ -79,6 +79,8 @@ struct world {
 	char *const *environment;
 	/* Append what counts of `entry` ("NAME=VALUE"), which may be nothing. */
 	void (*add_variable)(const char *entry, struct buf *to);
+	/* The same for one variable that is named. */
+	void (*add_value)(const char *name, const char *value, struct buf *to);
 	struct table *table; /* may be NULL */
 };
 

@@ -55,7 +55,8 @@ struct stream {
 struct supervisor {
 	struct trace *trace;
 	pid_t pid;
-	int pidfd, listener, signals, channel;
+	int listener, signals, channel;
+	void (*old_child)(int); /* what SIGCHLD was for us */
 	struct stream stream[2];
 	char *ring;       /* shared with the accelerator, or NULL */
 	uint32_t ring_at; /* what was read of it, but for ... */
@@ -399,6 +400,7 @@ become_command(struct supervisor *s, int channel)
 		dup2(trace->input, 0);
 	if (s->ring)
 		env = accelerated_environment(s);
+	signal(SIGCHLD, s->old_child);
 	sigprocmask(SIG_SETMASK, &s->old_mask, NULL);
 	if (trace->observe) {
 		listener = filter_install(s->ring != NULL, &trace->strays);
@@ -448,7 +450,6 @@ start(struct supervisor *s, struct error *err)
 	close(channel[1]);
 	close_child_ends(s);
 	s->channel = channel[0];
-	s->pidfd = (int)syscall(SYS_pidfd_open, s->pid, 0);
 	s->listener = receive_listener(s->channel, &error);
 	if (s->listener >= 0) {
 		tune_listener(s->listener);
@@ -518,20 +519,6 @@ pass_on(struct supervisor *s, int which)
 
 /* ---- the loop ---- */
 
-/* A key on the terminal reaches the command by itself; what was sent to us alone
- * is for it. */
-static void
-forward_signal(struct supervisor *s)
-{
-	struct signalfd_siginfo info;
-
-	if (read(s->signals, &info, sizeof(info)) != sizeof(info))
-		return;
-	if (info.ssi_code == SI_KERNEL || s->ended)
-		return;
-	kill(s->pid, (int)info.ssi_signo);
-}
-
 static void
 reap(struct supervisor *s)
 {
@@ -545,13 +532,29 @@ reap(struct supervisor *s)
 		s->trace->exec_error = error;
 }
 
-enum { ON_LISTENER, ON_OUT, ON_ERR, ON_PID, ON_SIGNALS, ON_COUNT };
+/* A key on the terminal reaches the command by itself; what was sent to us alone
+ * is for it. */
+static void
+forward_signal(struct supervisor *s)
+{
+	struct signalfd_siginfo info;
+
+	if (read(s->signals, &info, sizeof(info)) != sizeof(info))
+		return;
+	if (info.ssi_signo == SIGCHLD)
+		reap(s);
+	if (info.ssi_signo == SIGCHLD || info.ssi_code == SI_KERNEL || s->ended)
+		return;
+	kill(s->pid, (int)info.ssi_signo);
+}
+
+enum { ON_LISTENER, ON_OUT, ON_ERR, ON_SIGNALS, ON_COUNT };
 
 static void
 watch(const struct supervisor *s, struct pollfd *fds)
 {
 	const int fd[ON_COUNT] = { s->listener, s->stream[0].from,
-		s->stream[1].from, s->ended ? -1 : s->pidfd, s->signals };
+		s->stream[1].from, s->signals };
 
 	for (int i = 0; i < ON_COUNT; i++)
 		fds[i] = (struct pollfd){ .fd = fd[i], .events = POLLIN };
@@ -582,8 +585,6 @@ step(struct supervisor *s, int timeout)
 		pass_on(s, 1);
 	if (fds[ON_SIGNALS].revents)
 		forward_signal(s);
-	if (fds[ON_PID].revents)
-		reap(s);
 	return true;
 }
 
@@ -643,12 +644,14 @@ static void
 take_signals(struct supervisor *s)
 {
 	static const int ours[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1,
-		SIGUSR2 };
+		SIGUSR2, SIGCHLD };
 	sigset_t set;
 
 	sigemptyset(&set);
 	for (size_t i = 0; i < sizeof(ours) / sizeof(*ours); i++)
 		sigaddset(&set, ours[i]);
+	s->old_child =
+	    signal(SIGCHLD, SIG_DFL); /* ignored, it would not come */
 	sigprocmask(SIG_BLOCK, &set, &s->old_mask);
 	s->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
@@ -656,8 +659,8 @@ take_signals(struct supervisor *s)
 static void
 finish(struct supervisor *s)
 {
-	const int fds[] = { s->listener, s->pidfd, s->signals, s->channel,
-		s->ring_fd, s->stream[0].from, s->stream[1].from };
+	const int fds[] = { s->listener, s->signals, s->channel, s->ring_fd,
+		s->stream[0].from, s->stream[1].from };
 
 	sigprocmask(SIG_SETMASK, &s->old_mask, NULL);
 	for (size_t i = 0; i < sizeof(fds) / sizeof(*fds); i++) {
@@ -675,7 +678,6 @@ int
 trace_run(struct trace *trace, struct error *err)
 {
 	struct supervisor s = { .trace = trace,
-		.pidfd = -1,
 		.listener = -1,
 		.signals = -1,
 		.channel = -1,
