@@ -15,6 +15,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "report/event.h"
+#include "trace/nest.h"
 
 #define DEFAULT_PATH "/bin:/usr/bin"
 
@@ -242,6 +243,7 @@ job_open(struct job *job, struct error *err)
 	if (find_program(job, err) < 0)
 		return -1;
 	look_at_streams(job);
+	job->nested = nest_ask() != NEST_NONE;
 	if (!job->options.disable)
 		open_cache(job);
 	describe(job);

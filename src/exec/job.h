@@ -31,6 +31,7 @@ struct job {
 	char *program;               /* owned; the file to run */
 	mode_t umask;
 	bool one_stream, out_tty, err_tty;
+	bool nested;           /* inside of another tarn-exec's action */
 	Tarn__Config *config;  /* may be NULL */
 	struct location *tree; /* may be NULL: nothing to ask */
 	struct table *table;   /* may be NULL */

@@ -142,6 +142,10 @@ run(struct job *job, struct trace *trace)
 		trace_refuse(trace,
 		    "more than %d descriptors are open from outside",
 		    STRAYS_MAX);
+	if (job->nested)
+		trace_refuse(trace,
+		    "it ran inside of another action, which is "
+		    "recorded as a whole");
 	if (!trace->observe)
 		trace_refuse(
 		    trace, "%s", job->note[0] ? job->note : "there is no key");
@@ -243,7 +247,7 @@ run_job(struct job *job)
 {
 	struct error err = { 0 };
 
-	if (job->options.disable || !job->tree)
+	if (job->options.disable || !job->tree || job->nested)
 		return run_and_keep(job);
 	if (key_compute(job, &err) < 0) {
 		job_note(job, "%s", err.text);

@@ -89,6 +89,8 @@ cursor_next(struct cursor *cursor)
 
 	if (!cursor->at)
 		return -1;
+	if (cursor->left > 0)
+		cursor->path[cursor->folder] = '/';
 	cursor->first = cursor->left == 0;
 	if (cursor->first) {
 		if (cursor->at == cursor->end)
@@ -101,6 +103,8 @@ cursor_next(struct cursor *cursor)
 	    !front_coded(cursor, cursor->folder + 1, &cursor->size))
 		return -1;
 	cursor->path[cursor->size] = '\0';
+	if (cursor->size == cursor->folder + 1 && cursor->folder > 0)
+		cursor->path[cursor->folder] = '\0'; /* the folder itself */
 	cursor->facets = (uint32_t)facets;
 	cursor->left--;
 	return 1;

@@ -72,6 +72,8 @@ no_match(struct looking *l, const char *what)
 		path = l->world->outputs[0];
 	if (strncmp(path, l->world->root, root) == 0 && path[root] == '/')
 		path += root + 1;
+	else if (strcmp(path, l->world->root) == 0)
+		path = ".";
 	snprintf(l->look->reason, sizeof(l->look->reason), "'%.200s' %s", path,
 	    what);
 	return MISS;

@@ -376,6 +376,14 @@ open_to_write(struct question *q, const char *path, uint64_t flags)
 		(void)change(q, path);
 }
 
+/* bash opens the terminal when it starts, just to see whether it can. */
+static bool
+is_terminal_check(const struct question *q, const char *path, uint64_t flags)
+{
+	return strcmp(path, "/dev/tty") == 0 && (flags & O_NONBLOCK) &&
+	    (flags & O_ACCMODE) == O_RDWR && class_of(q->pid) == PROGRAM_SHELL;
+}
+
 static void
 handle_open(struct question *q, const char *path, uint64_t flags)
 {
@@ -384,7 +392,8 @@ handle_open(struct question *q, const char *path, uint64_t flags)
 
 	if (flags & O_PATH)
 		write = false;
-	if (is_special(q, path, !(flags & O_PATH)))
+	if (is_terminal_check(q, path, flags) ||
+	    is_special(q, path, !(flags & O_PATH)))
 		return;
 	if ((flags & O_TMPFILE) == O_TMPFILE)
 		note(q->trace, path, FACET_TYPE);

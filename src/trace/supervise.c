@@ -32,6 +32,7 @@
 #include "base/mem.h"
 #include "trace/internal.h"
 #include "trace/library.h"
+#include "trace/nest.h"
 #include "trace/ring.h"
 
 #ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS
@@ -204,24 +205,43 @@ is_library(const struct supervisor *s, const char *path)
 	return strcmp(path, ring) == 0 || strcmp(path, s->library) == 0;
 }
 
-/* What the accelerator does for itself is no business of the command. */
+/* A call that is no business of the command: the accelerator's for itself. */
 static bool
-is_own_call(const struct supervisor *s)
+is_own_call(const struct supervisor *s, const char *path)
 {
-	char path[PATH_MAX];
+	return s->ring && is_library(s, path);
+}
+
+/* The path of an open(), which is all that such calls are; or "". */
+static void
+opened_path(const struct supervisor *s, char *path, size_t size)
+{
 	const struct seccomp_data *data = &s->notif->data;
 
-	if (!s->ring || (data->nr != SYS_openat && data->nr != SYS_open) ||
+	path[0] = '\0';
+	if ((data->nr == SYS_openat || data->nr == SYS_open) &&
 	    !process_text((pid_t)s->notif->pid,
-	        data->args[data->nr == SYS_openat], path, sizeof(path)))
-		return false;
-	return is_library(s, path);
+	        data->args[data->nr == SYS_openat], path, size))
+		path[0] = '\0';
+}
+
+/* True if the call is answered, or needs no thought. */
+static bool
+is_for_us(struct supervisor *s, bool *answered)
+{
+	char path[PATH_MAX];
+
+	opened_path(s, path, sizeof(path));
+	*answered = strcmp(path, NEST_PATH) == 0 &&
+	    nest_answer(s->listener, s->notif->id);
+	return *answered || is_own_call(s, path);
 }
 
 static void
 answer_call(struct supervisor *s)
 {
 	struct question q = { .trace = s->trace, .alive = true };
+	bool answered;
 
 	memset(s->notif, 0, sizeof(*s->notif));
 	if (ioctl(s->listener, SECCOMP_IOCTL_NOTIF_RECV, s->notif) < 0)
@@ -229,10 +249,11 @@ answer_call(struct supervisor *s)
 	drain_ring(s);
 	q.notif = s->notif;
 	q.pid = (pid_t)s->notif->pid;
-	if (!s->ended || q.trace->refusal[0] == '\0') {
-		if (!is_own_call(s))
-			events_handle(&q);
-	}
+	if (is_for_us(s, &answered)) {
+		if (answered)
+			return;
+	} else if (!s->ended || q.trace->refusal[0] == '\0')
+		events_handle(&q);
 	memset(s->answer, 0, sizeof(*s->answer));
 	s->answer->id = s->notif->id;
 	s->answer->flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
