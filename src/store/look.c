@@ -87,8 +87,11 @@ path_now(const struct looking *l, int *at)
 		*at = AT_FDCWD;
 		return l->world->outputs[0];
 	}
+	*at = AT_FDCWD;
+	if (l->folder == AT_FDCWD || !*cursor_name(&l->cursor))
+		return l->cursor.path;
 	*at = l->folder;
-	return l->folder == AT_FDCWD ? l->cursor.path : cursor_name(&l->cursor);
+	return cursor_name(&l->cursor);
 }
 
 static bool
@@ -301,6 +304,8 @@ glance_entry(struct looking *l, struct glance *g)
 static void
 enter_folder(struct looking *l)
 {
+	char end = l->cursor.path[l->cursor.folder];
+
 	l->folder = AT_FDCWD;
 	l->group++;
 	if (l->cursor.place > PLACE_ABSOLUTE || l->cursor.count < MANY_NAMES ||
@@ -310,7 +315,7 @@ enter_folder(struct looking *l)
 	l->folder = open(l->cursor.path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (l->folder < 0)
 		l->folder = AT_FDCWD;
-	l->cursor.path[l->cursor.folder] = '/';
+	l->cursor.path[l->cursor.folder] = end;
 }
 
 static void
@@ -340,6 +345,7 @@ absent_key(const struct looking *l, const struct stamp *folder)
 static int
 absent_at_once(struct looking *l, struct table_key *key, bool *settled)
 {
+	char end = l->cursor.path[l->cursor.folder];
 	struct digest unused;
 	struct stamp stamp;
 	struct stat st;
@@ -355,7 +361,7 @@ absent_at_once(struct looking *l, struct table_key *key, bool *settled)
 		*settled = stamp_settled(
 		    &stamp, -1, l->cursor.folder ? l->cursor.path : "/");
 	}
-	l->cursor.path[l->cursor.folder] = '/';
+	l->cursor.path[l->cursor.folder] = end;
 	if (got < 0)
 		return gone();
 	*key = absent_key(l, &stamp);
