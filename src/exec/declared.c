@@ -72,14 +72,14 @@ add_declared(
 	glob_t found;
 	int status = 0;
 
-	hasher_add_text(h, spec);
+	key_add_path(job, spec, h);
 	if (access(spec, F_OK) == 0)
 		return add_tree(job, spec, h, err);
 	if (glob(spec, 0, NULL, &found) != 0)
 		return error_set(err, ERROR_SYSTEM,
 		    "the declared input '%s' fits no file", spec);
 	for (size_t i = 0; i < found.gl_pathc && status == 0; i++) {
-		hasher_add_text(h, found.gl_pathv[i]);
+		key_add_path(job, found.gl_pathv[i], h);
 		status = add_tree(job, found.gl_pathv[i], h, err);
 	}
 	globfree(&found);
@@ -121,7 +121,7 @@ add_unstable(
 
 	if (!hash || access(spec, F_OK) == 0)
 		return add_declared(job, spec, h, err);
-	hasher_add_text(h, spec);
+	key_add_path(job, spec, h);
 	path = strndup(spec, (size_t)(hash - spec));
 	return add_region(path, hash + 1, h, err);
 }
@@ -142,10 +142,10 @@ declared_key(struct job *job, struct hasher *h, struct error *err)
 			return -1;
 	}
 	for (size_t i = 0; i < o->outputs.count; i++)
-		hasher_add_text(h, o->outputs.item[i]);
+		key_add_path(job, o->outputs.item[i], h);
 	hasher_add_text(h, "");
 	for (size_t i = 0; i < o->depfiles.count; i++)
-		hasher_add_text(h, o->depfiles.item[i]);
+		key_add_path(job, o->depfiles.item[i], h);
 	return 0;
 }
 

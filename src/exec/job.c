@@ -14,6 +14,7 @@
 #include "base/dirs.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "exec/rules.h"
 #include "report/event.h"
 #include "trace/nest.h"
 
@@ -226,14 +227,29 @@ describe(struct job *job)
 	                                  : &action_command);
 }
 
+/* Nothing that we open may pass for the command's 0, 1 or 2. */
+static void
+occupy_streams(struct job *job)
+{
+	for (int fd = 0; fd < 3; fd++) {
+		if (fcntl(fd, F_GETFD) >= 0)
+			continue;
+		job->closed |= 1u << fd;
+		(void)!open("/dev/null", O_RDWR | O_CLOEXEC);
+	}
+}
+
 int
 job_open(struct job *job, struct error *err)
 {
 	job->input = -1;
 	clock_gettime(CLOCK_MONOTONIC, &job->begin);
+	occupy_streams(job);
 	job->cwd = getcwd(NULL, 0);
-	if (!job->cwd)
+	if (!job->cwd) {
+		job_note(job, "the working directory is gone");
 		job->cwd = xstrdup("/");
+	}
 	job->root = dirs_root(job->cwd);
 	job->tarn_dir = dirs_tarn();
 	job->umask = umask(0);
@@ -244,9 +260,14 @@ job_open(struct job *job, struct error *err)
 		return -1;
 	look_at_streams(job);
 	job->nested = nest_ask() != NEST_NONE;
-	if (!job->options.disable)
+	if (!job->options.disable && !job->note[0])
 		open_cache(job);
 	describe(job);
+	if (job->config && job->config->n_rules > 0) {
+		rules_apply(job);
+		action_release(&job->action);
+		describe(job);
+	}
 	set_world(job);
 	return 0;
 }
@@ -267,6 +288,9 @@ job_close(struct job *job)
 	free(job->tarn_dir);
 	free(job->program);
 	free(job->tier);
+	for (size_t i = 0; i < job->owned.count; i++)
+		free((void *)(uintptr_t)job->owned.item[i]);
+	free(job->owned.item);
 	options_release(&job->options);
 }
 
@@ -318,7 +342,8 @@ append(struct job *job, const char *path, const struct buf *line)
 {
 	struct error err = { 0 };
 
-	if (event_append(path, line, &err) < 0)
+	/* Standard error is the command's: nothing of ours, unless asked. */
+	if (event_append(path, line, &err) < 0 && job->options.explain)
 		fprintf(stderr, "tarn-exec: %s\n", err.text);
 }
 

@@ -31,6 +31,8 @@ struct job {
 	char *program;               /* owned; the file to run */
 	mode_t umask;
 	bool one_stream, out_tty, err_tty;
+	unsigned closed;       /* bit N: descriptor N was not open */
+	struct words owned;    /* texts that `options` borrow from us */
 	bool nested;           /* inside of another tarn-exec's action */
 	Tarn__Config *config;  /* may be NULL */
 	struct location *tree; /* may be NULL: nothing to ask */
@@ -72,6 +74,9 @@ void job_tell(struct job *job);
 
 /* key.c: the action key. -1 with *err if something declared can't be read. */
 int key_compute(struct job *job, struct error *err);
+
+/* key.c: a path, told from the root if it is below it. */
+void key_add_path(const struct job *job, const char *path, struct hasher *h);
 
 /* lookup.c: fill in job->record and job->found, or job->reason. */
 void lookup(struct job *job);

@@ -15,9 +15,8 @@
 #include "exec/job.h"
 #include "store/content.h"
 
-/* A path, told from the root if it is below it. */
-static void
-add_path(const struct job *job, const char *path, struct hasher *h)
+void
+key_add_path(const struct job *job, const char *path, struct hasher *h)
 {
 	size_t size = strlen(job->root);
 
@@ -60,6 +59,7 @@ add_limits(struct hasher *h)
 static void
 add_streams(const struct job *job, struct hasher *h)
 {
+	hasher_add_number(h, job->closed);
 	hasher_add_number(h, job->out_tty);
 	hasher_add_number(h, job->err_tty);
 	hasher_add_number(h, job->one_stream);
@@ -123,13 +123,13 @@ key_compute(struct job *job, struct error *err)
 	hasher_add_text(&h, job->action.kind->name);
 	action_key_words(&job->action, &h);
 	hasher_add_text(&h, "");
-	add_path(job, job->cwd, &h);
+	key_add_path(job, job->cwd, &h);
 	hasher_add_number(&h, job->umask);
 	hasher_add_number(&h, (uint64_t)personality(0xffffffff));
 	add_limits(&h);
 	add_streams(job, &h);
 	add_variables(job, &h);
-	add_path(job, job->program, &h);
+	key_add_path(job, job->program, &h);
 	if (add_content(job, job->program, &h, err) < 0)
 		return error_wrap(err, "the program");
 	for (size_t i = 0; i < job->action.source_count; i++) {

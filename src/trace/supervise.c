@@ -338,10 +338,13 @@ open_stream(struct stream *stream, int to, struct capture *capture)
 	return 0;
 }
 
+/* What is closed on exec only keeps a place. */
 static bool
 is_open(int fd)
 {
-	return fcntl(fd, F_GETFD) >= 0;
+	int flags = fcntl(fd, F_GETFD);
+
+	return flags >= 0 && !(flags & FD_CLOEXEC);
 }
 
 static int
