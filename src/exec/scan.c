@@ -94,16 +94,43 @@ scan_since(struct scan *scan, long seconds)
 	}
 }
 
+/* Which pairs of bytes a pattern begins with: one look at each place of the data
+ * is enough for all patterns together. */
+static void
+mark_beginnings(const struct scan *scan, unsigned char *begins)
+{
+	memset(begins, 0, 65536 / 8);
+	for (size_t i = 0; i < scan->count; i++) {
+		unsigned pair = (unsigned char)scan->pattern[i].text[0] |
+		    (unsigned)(unsigned char)scan->pattern[i].text[1] << 8;
+
+		begins[pair / 8] |= (unsigned char)(1 << pair % 8);
+	}
+}
+
+static void
+try_patterns(struct scan *scan, const unsigned char *at, size_t left)
+{
+	for (size_t i = 0; i < scan->count; i++) {
+		if (scan->pattern[i].size <= left &&
+		    memcmp(at, scan->pattern[i].text, scan->pattern[i].size) ==
+		        0)
+			scan->found[scan->pattern[i].kind] = true;
+	}
+}
+
 void
 scan_bytes(struct scan *scan, const void *data, size_t size)
 {
-	for (size_t i = 0; i < scan->count; i++) {
-		int kind = scan->pattern[i].kind;
+	unsigned char begins[65536 / 8];
+	const unsigned char *at = data;
 
-		if (!scan->found[kind] &&
-		    memmem(data, size, scan->pattern[i].text,
-		        scan->pattern[i].size))
-			scan->found[kind] = true;
+	mark_beginnings(scan, begins);
+	for (size_t i = 0; i + 1 < size; i++) {
+		unsigned pair = at[i] | (unsigned)at[i + 1] << 8;
+
+		if (begins[pair / 8] & (1 << pair % 8))
+			try_patterns(scan, at + i, size - i);
 	}
 }
 
