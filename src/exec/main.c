@@ -121,7 +121,8 @@ run(struct job *job, struct trace *trace)
 		.tarn_dir = job->tarn_dir ? job->tarn_dir : "/tmp",
 		.events = getenv("TARN_EVENTS"),
 		.table = job->table,
-		.observe = job->keyed && job->tree && !rights && few,
+		.observe = job->keyed && job->tree && !rights && few &&
+		    job->options.trace != 0,
 		.accelerate = job->action.accelerate,
 		.one_stream = job->one_stream,
 		.input = job->input,
@@ -146,9 +147,11 @@ run(struct job *job, struct trace *trace)
 		trace_refuse(trace,
 		    "it ran inside of another action, which is "
 		    "recorded as a whole");
-	if (!trace->observe)
+	if (!trace->observe && job->options.trace != 0)
 		trace_refuse(
 		    trace, "%s", job->note[0] ? job->note : "there is no key");
+	if (job->options.trace == 0)
+		trace->observer = "declared";
 	finish_status(job, trace->status);
 	if (trace->exec_error)
 		say_cannot_run(job, trace->exec_error);

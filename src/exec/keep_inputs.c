@@ -1,0 +1,299 @@
+/* From what a command looked at to a path set that another run can look at. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "actions/depfile.h"
+#include "actions/environment.h"
+#include "base/mem.h"
+#include "exec/keeping.h"
+#include "store/content.h"
+#include "trace/classify.h"
+
+/* ---- where ---- */
+
+/* `path` as an observation has it. */
+enum place
+keeping_place(const struct job *job, const char *path, const char **rest)
+{
+	size_t size = strlen(job->root);
+
+	*rest = path;
+	if (job->outputs[0] && strcmp(path, job->outputs[0]) == 0) {
+		*rest = "0";
+		return PLACE_OUTPUT;
+	}
+	if (size > 1 && strncmp(path, job->root, size) == 0 &&
+	    (path[size] == '/' || path[size] == '\0')) {
+		*rest = path[size] ? path + size : "/";
+		return PLACE_ROOT;
+	}
+	return PLACE_ABSOLUTE;
+}
+
+static struct observation *
+observe(struct keeping *k, const char *path, uint32_t facets)
+{
+	const char *rest;
+	enum place place = keeping_place(k->job, path, &rest);
+
+	return path_set_add(&k->set, place, facets, rest);
+}
+
+/* ---- inputs ---- */
+
+/* Is the content still what the command read? */
+static bool
+same_content(struct keeping *k, const struct touched *t)
+{
+	struct stat st;
+	struct stamp stamp;
+	struct content content;
+	struct error err;
+
+	if (stat(t->path, &st) < 0)
+		return keeping_refuse(
+		    k, t->path, "went away while the command ran");
+	stamp_of(&stamp, &st);
+	if (!stamp_equal(&stamp, &t->stamp))
+		return keeping_refuse(
+		    k, t->path, "changed while the command ran");
+	if (!t->digested)
+		return true;
+	if (content_of(&content, k->trace->table, AT_FDCWD, t->path, &err) <
+	        0 ||
+	    !digest_equal(&content.digest, &t->digest))
+		return keeping_refuse(
+		    k, t->path, "changed while the command ran");
+	return true;
+}
+
+static bool
+same_link(struct keeping *k, const struct touched *t)
+{
+	static const struct digest none;
+	struct digest now = none;
+	char target[PATH_MAX];
+	ssize_t size = readlink(t->path, target, sizeof(target));
+
+	if (size >= 0)
+		digest_bytes(&now, target, (size_t)size);
+	return digest_equal(&now, &t->link) ||
+	    keeping_refuse(k, t->path, "was retargeted while the command ran");
+}
+
+/* A name that is missing because a folder above it is: that is what counts. */
+static void
+observe_absent(struct keeping *k, const char *path)
+{
+	static char known[PATH_MAX]; /* the last folder that was there */
+	auto_free char *missing = xstrdup(path);
+	char *slash;
+
+	while ((slash = strrchr(missing, '/')) && slash != missing) {
+		struct stat st;
+
+		*slash = '\0';
+		if (strcmp(missing, known) == 0 || lstat(missing, &st) == 0) {
+			snprintf(known, sizeof(known), "%s", missing);
+			*slash = '/';
+			break;
+		}
+	}
+	(void)observe(k, missing, FACET_ABSENT);
+}
+
+/* Folders on the way to an output that may lie elsewhere next time. */
+static bool
+leads_to_output(const struct job *job, const struct touched *t)
+{
+	size_t size = strlen(t->path);
+
+	return job->outputs[0] && !(t->facets & ~(FACET_LINK | FACET_TYPE)) &&
+	    strncmp(job->outputs[0], t->path, size) == 0 &&
+	    job->outputs[0][size] == '/';
+}
+
+static bool
+leads_to_input(const struct keeping *k, const char *folder)
+{
+	size_t size = strlen(folder);
+
+	for (size_t i = 0; i < k->trace->count; i++) {
+		const struct touched *t = &k->trace->touched[i];
+
+		if ((t->facets & FACET_CONTENT) && !t->written &&
+		    strncmp(t->path, folder, size) == 0 && t->path[size] == '/')
+			return true;
+	}
+	return false;
+}
+
+static bool
+observe_input(struct keeping *k, const struct touched *t)
+{
+	struct observation *item;
+
+	if (leads_to_output(k->job, t) && !leads_to_input(k, t->path))
+		return true;
+	if (t->facets == FACET_ABSENT) {
+		observe_absent(k, t->path);
+		return true;
+	}
+	if ((t->facets & FACET_ABSENT) && (t->facets & ~FACET_ABSENT))
+		return keeping_refuse(
+		    k, t->path, "came or went while the command ran");
+	if ((t->facets & FACET_CONTENT) && !same_content(k, t))
+		return false;
+	if (t->linked && !same_link(k, t))
+		return false;
+	item = observe(k, t->path, t->facets);
+	if (t->listed) {
+		item->known = true;
+		item->digest = t->listing;
+	}
+	return true;
+}
+
+/* A written path is an input as far as it was looked at before. */
+static bool
+observe_output(struct keeping *k, const struct touched *t)
+{
+	bool room = k->job->action.compiler &&
+	    (t->before == 0 || t->before == S_IFREG) && !t->digested;
+	uint32_t facets = 0;
+	struct observation *item;
+
+	if (t->probed)
+		facets |= room ? FACET_ROOM : FACET_BEFORE;
+	if (t->digested)
+		facets |= FACET_CONTENT;
+	if (!facets)
+		return true;
+	item = observe(k, t->path, facets);
+	item->type = t->before;
+	item->known = t->digested;
+	item->digest = t->digest;
+	item->can_run = t->mode & 0111;
+	return true;
+}
+
+bool
+keep_inputs(struct keeping *k)
+{
+	for (size_t i = 0; i < k->trace->count; i++) {
+		const struct touched *t = &k->trace->touched[i];
+
+		if (t->written      ? !observe_output(k, t)
+		        : t->facets ? !observe_input(k, t)
+		                    : false)
+			return false;
+	}
+	return true;
+}
+
+/* ---- variables and the machine ---- */
+
+static bool
+knows_programs(const struct keeping *k)
+{
+	for (size_t i = 0; i < k->trace->program_count; i++) {
+		if (classify_program(k->trace->programs[i]) != PROGRAM_COMPILER)
+			return false;
+	}
+	return k->trace->program_count > 0;
+}
+
+static void
+observe_variables(struct keeping *k)
+{
+	if (!k->trace->observe && !k->job->action.compiler)
+		return; /* what counts was declared */
+	if ((!knows_programs(k) && k->trace->observe) ||
+	    k->trace->asked_environment) {
+		(void)path_set_add(&k->set, PLACE_VARIABLE, FACET_CONTENT, "*");
+		return;
+	}
+	for (const char *const *name = environment_compiler; *name; name++) {
+		if (!environment_is_left_out(*name))
+			(void)path_set_add(
+			    &k->set, PLACE_VARIABLE, FACET_CONTENT, *name);
+	}
+	if (k->job->err_tty || k->job->out_tty)
+		(void)path_set_add(
+		    &k->set, PLACE_VARIABLE, FACET_CONTENT, "TERM");
+}
+
+static bool
+has_native(char *const *words)
+{
+	for (; *words; words++) {
+		if (strncmp(*words, "-m", 2) == 0 && strstr(*words, "=native"))
+			return true;
+	}
+	return false;
+}
+
+static void
+observe_machine(struct keeping *k)
+{
+	const struct job *job = k->job;
+	bool plain = job->action.compiler && job->action.known;
+	const struct {
+		bool counts;
+		enum place place;
+		const char *name;
+	} facts[] = {
+		{ k->trace->asked_uname, PLACE_MACHINE, "uname" },
+		{ k->trace->asked_cpu || has_native(job->action.words),
+		    PLACE_MACHINE, "cpu" },
+		{ k->trace->asked_cwd && !plain, PLACE_MACHINE, "cwd" },
+		{ k->scan.found[SCAN_ROOT], PLACE_MACHINE, "root" },
+		{ k->scan.found[SCAN_PWD], PLACE_VARIABLE, "PWD" },
+	};
+
+	for (size_t i = 0; i < sizeof(facts) / sizeof(*facts); i++) {
+		if (facts[i].counts)
+			(void)path_set_add(&k->set, facts[i].place,
+			    FACET_CONTENT, facts[i].name);
+	}
+}
+
+void
+keep_facts(struct keeping *k)
+{
+	observe_variables(k);
+	observe_machine(k);
+}
+
+/* ---- declared ---- */
+
+static void
+observe_prerequisite(void *arg, const char *name)
+{
+	struct keeping *k = arg;
+	auto_free char *path = action_path(&k->job->action, name);
+
+	(void)observe(k, path, FACET_CONTENT);
+}
+
+bool
+keep_declared_inputs(struct keeping *k)
+{
+	const struct words *depfiles = &k->job->options.depfiles;
+
+	for (size_t i = 0; i < depfiles->count; i++) {
+		auto_buf text = BUF_INIT;
+		struct error err;
+
+		if (buf_read_file(&text, depfiles->item[i], &err) < 0 ||
+		    !depfile_each(text.data, text.len, observe_prerequisite, k))
+			return keeping_refuse(
+			    k, depfiles->item[i], "can't be read as a depfile");
+	}
+	return true;
+}

@@ -1,0 +1,38 @@
+#ifndef KEEPING_H
+#define KEEPING_H
+
+#include "exec/job.h"
+#include "exec/scan.h"
+
+/* What the files that keep a run's result share. */
+struct keeping {
+	struct job *job;
+	struct trace *trace;
+	struct path_set set;
+	struct record record;
+	struct scan scan;
+	char text[400]; /* why it can't be kept; "" as long as it can */
+};
+
+/* Can't be kept, because of `path`. Returns false. */
+bool keeping_refuse(struct keeping *k, const char *path, const char *what);
+
+/* keep_inputs.c: `path` as observations and outputs have it. */
+enum place keeping_place(
+    const struct job *job, const char *path, const char **rest);
+
+/* keep_inputs.c: what was looked at, as far as it is still so. */
+bool keep_inputs(struct keeping *k);
+
+/* keep_inputs.c: of a command that wasn't watched, what its depfiles name. */
+bool keep_declared_inputs(struct keeping *k);
+
+/* keep_inputs.c: variables and the machine, once the outputs were looked through. */
+void keep_facts(struct keeping *k);
+
+/* keep_outputs.c: what was written, and printed; blobs are stored. */
+bool keep_outputs(struct keeping *k);
+bool keep_declared_outputs(struct keeping *k);
+bool keep_all_printed(struct keeping *k);
+
+#endif
