@@ -43,6 +43,7 @@ struct job {
 	struct digest key; /* the action key */
 	bool keyed;
 	int input; /* spool of a declared stdin, or -1 */
+	struct digest input_digest;
 
 	bool found; /* `record` is what lookup() found */
 	struct record record;

@@ -272,12 +272,28 @@ keep_facts(struct keeping *k)
 
 /* ---- declared ---- */
 
+/* Nobody watched, so only what was not touched since we began counts. */
+static bool
+untouched(const struct keeping *k, const char *path)
+{
+	struct stamp stamp;
+	struct stat st;
+
+	if (stat(path, &st) < 0)
+		return false;
+	stamp_of(&stamp, &st);
+	return stamp.ctime_ns < k->trace->began_ns &&
+	    stamp_settled(&stamp, -1, path);
+}
+
 static void
 observe_prerequisite(void *arg, const char *name)
 {
 	struct keeping *k = arg;
 	auto_free char *path = action_path(&k->job->action, name);
 
+	if (!untouched(k, path))
+		(void)keeping_refuse(k, path, "changed while the command ran");
 	(void)observe(k, path, FACET_CONTENT);
 }
 
@@ -285,6 +301,15 @@ bool
 keep_declared_inputs(struct keeping *k)
 {
 	const struct words *depfiles = &k->job->options.depfiles;
+	const struct digest before = k->job->key;
+	struct error again = { 0 };
+
+	if (key_compute(k->job, &again) < 0 ||
+	    !digest_equal(&before, &k->job->key)) {
+		k->job->key = before;
+		return keeping_refuse(
+		    k, "a declared input", "changed while the command ran");
+	}
 
 	for (size_t i = 0; i < depfiles->count; i++) {
 		auto_buf text = BUF_INIT;

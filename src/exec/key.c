@@ -92,10 +92,13 @@ static int
 take_stdin(struct job *job, struct hasher *h, struct error *err)
 {
 	char chunk[16 * 1024];
-	struct digest digest;
 	struct hasher content;
 	ssize_t got;
 
+	if (job->input >= 0) { /* taken before */
+		hasher_add_bytes(h, job->input_digest.bytes, DIGEST_SIZE);
+		return 0;
+	}
 	job->input = open(job->tarn_dir ? job->tarn_dir : "/tmp",
 	    O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 	if (job->input < 0)
@@ -108,8 +111,8 @@ take_stdin(struct job *job, struct hasher *h, struct error *err)
 	}
 	if (got < 0 || lseek(job->input, 0, SEEK_SET) < 0)
 		return error_errno(err, "cannot read standard input");
-	hasher_finish(&content, &digest);
-	hasher_add_bytes(h, digest.bytes, DIGEST_SIZE);
+	hasher_finish(&content, &job->input_digest);
+	hasher_add_bytes(h, job->input_digest.bytes, DIGEST_SIZE);
 	return 0;
 }
 

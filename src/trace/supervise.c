@@ -707,8 +707,11 @@ trace_run(struct trace *trace, struct error *err)
 		.channel = -1,
 		.ring_fd = -1 };
 	int64_t begin = now_us();
+	struct timespec clock;
 	int status;
 
+	clock_gettime(CLOCK_REALTIME_COARSE, &clock);
+	trace->began_ns = clock.tv_sec * 1000000000ll + clock.tv_nsec;
 	capture_init(&trace->out);
 	capture_init(&trace->err);
 	trace->observer = "unobserved";

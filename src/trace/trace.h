@@ -68,6 +68,7 @@ struct trace {
 	struct strays strays;
 
 	/* Out: */
+	int64_t began_ns;     /* by the clock that stamps files */
 	int status;           /* as from waitpid() */
 	int exec_error;       /* errno if it could not be run at all */
 	const char *observer; /* "accelerated", "observed" or "unobserved" */
