@@ -11,18 +11,39 @@
 #include "base/json.h"
 #include "base/mem.h"
 
+/* The day `days` after 1970-01-01, by the civil calendar, as four-year and
+ * hundred-year cycles that begin in March have it. gmtime() would look for the
+ * local time zone first, in files. */
+static void
+civil_day(int64_t days, int64_t *year, int *month, int *day)
+{
+	int64_t since = days + 719468; /* from 0000-03-01 */
+	int64_t era = since / 146097, of_era = since % 146097;
+	int64_t of_cycle =
+	    (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
+	int64_t of_year =
+	    of_era - (365 * of_cycle + of_cycle / 4 - of_cycle / 100);
+	int64_t shifted = (5 * of_year + 2) / 153; /* 0: March */
+
+	*day = (int)(of_year - (153 * shifted + 2) / 5 + 1);
+	*month = (int)(shifted < 10 ? shifted + 3 : shifted - 9);
+	*year = of_cycle + era * 400 + (*month <= 2);
+}
+
 static void
 add_time(struct buf *to)
 {
 	struct timespec now;
-	struct tm tm;
+	int64_t year, second;
+	int month, day;
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	gmtime_r(&now.tv_sec, &tm);
+	civil_day(now.tv_sec / 86400, &year, &month, &day);
+	second = now.tv_sec % 86400;
 	json_name(to, "time");
-	buf_addf(to, "\"%04d-%02d-%02dT%02d:%02d:%02d.%03ldZ\"",
-	    tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min,
-	    tm.tm_sec, now.tv_nsec / 1000000);
+	buf_addf(to, "\"%04d-%02d-%02dT%02d:%02d:%02d.%03ldZ\"", (int)year,
+	    month, day, (int)(second / 3600), (int)(second / 60 % 60),
+	    (int)(second % 60), now.tv_nsec / 1000000);
 }
 
 static void

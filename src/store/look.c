@@ -29,6 +29,10 @@
 #define TAG_ABSENT 2
 #define TAG_LISTING 3
 
+/* Facets of what a link leads to. */
+#define FOLLOWED \
+	(FACET_CONTENT | FACET_TYPE | FACET_STAT | FACET_LISTING | FACET_TIME)
+
 #define FEW_NAMES 3  /* absent ones, below which asking for each is as quick */
 #define MANY_NAMES 6 /* from which opening their folder pays */
 
@@ -113,7 +117,6 @@ glance_link(struct looking *l, struct glance *g)
 	if (size < 0 && errno != EINVAL)
 		return no_match(l, "is gone");
 	g->is_link = size >= 0;
-	mixer_add(&l->mixer, g->is_link);
 	if (!g->is_link)
 		return HIT;
 	g->link = l->links.len;
@@ -138,16 +141,37 @@ mix_stat(struct looking *l, const struct glance *g, uint32_t facets)
 	mixer_add(&l->mixer, g->st.st_mode);
 }
 
-/* Everything for which links are followed. */
+/* What is there, and, if that counts, whether it is a link: of most paths one
+ * question answers both. */
 static int
-glance_stat(struct looking *l, struct glance *g, uint32_t facets)
+ask(struct looking *l, struct glance *g, uint32_t facets)
 {
-	int at;
+	bool link = facets & FACET_LINK;
+	int at, outcome;
 	const char *path = path_now(l, &at);
-	bool direct = (facets & FACET_LINK) && !g->is_link;
 
-	if (fstatat(at, path, &g->st, direct ? AT_SYMLINK_NOFOLLOW : 0) < 0)
+	if (fstatat(at, path, &g->st, link ? AT_SYMLINK_NOFOLLOW : 0) < 0)
 		return no_match(l, "is gone");
+	if (!link || !S_ISLNK(g->st.st_mode))
+		return HIT;
+	outcome = glance_link(l, g);
+	if (outcome == HIT && (facets & FOLLOWED) &&
+	    fstatat(at, path, &g->st, 0) < 0)
+		return no_match(l, "is gone");
+	return outcome;
+}
+
+/* All that counts of something that has to be there. */
+static int
+glance_there(struct looking *l, struct glance *g, uint32_t facets)
+{
+	int outcome = ask(l, g, facets);
+
+	if (outcome != HIT)
+		return outcome;
+	mixer_add(&l->mixer, g->is_link);
+	if (!(facets & FOLLOWED))
+		return HIT;
 	if ((facets & FACET_CONTENT) && !S_ISREG(g->st.st_mode))
 		return no_match(l, "is no file any more");
 	if ((facets & FACET_LISTING) && !S_ISDIR(g->st.st_mode))
@@ -282,8 +306,6 @@ static int
 glance_entry(struct looking *l, struct glance *g)
 {
 	uint32_t facets = l->cursor.facets;
-	const uint32_t followed = FACET_CONTENT | FACET_TYPE | FACET_STAT |
-	    FACET_LISTING | FACET_TIME;
 	int outcome = HIT;
 
 	if (l->cursor.place >= PLACE_VARIABLE) {
@@ -294,10 +316,8 @@ glance_entry(struct looking *l, struct glance *g)
 		outcome = glance_before(l, g, facets);
 	else if (facets & FACET_ABSENT)
 		outcome = glance_absent(l);
-	if (outcome == HIT && (facets & FACET_LINK))
-		outcome = glance_link(l, g);
-	if (outcome == HIT && (facets & followed))
-		outcome = glance_stat(l, g, facets);
+	if (outcome == HIT && (facets & (FOLLOWED | FACET_LINK)))
+		outcome = glance_there(l, g, facets);
 	return outcome;
 }
 
@@ -489,51 +509,81 @@ take_listing(struct looking *l, const struct glance *g, struct hasher *value,
 	return HIT;
 }
 
-/* Feed the entry's value to `value`; what sums it up to *digest. */
-static int
-take_value(struct looking *l, const struct glance *g, struct hasher *value,
-    struct digest *digest)
+/* One number of the value: into the fingerprint, and into the hint. */
+static void
+take_number(struct hasher *value, struct mixer *hint, uint64_t number)
 {
-	uint32_t facets = l->cursor.facets;
-	mode_t mode = g->st.st_mode;
-	int outcome = HIT;
+	hasher_add_number(value, number);
+	mixer_add(hint, number);
+}
 
-	*digest = (struct digest){ { 0 } };
-	if (l->cursor.place >= PLACE_VARIABLE || g->is_link) {
-		digest_bytes(digest, l->links.data + g->link, g->link_size);
-		hasher_add_bytes(value, l->links.data + g->link, g->link_size);
-	}
-	if (l->cursor.place >= PLACE_VARIABLE)
-		return HIT;
-	if (facets & FACET_CONTENT)
-		outcome = take_content(l, g, value, digest);
-	if (outcome == HIT && (facets & FACET_LISTING))
-		outcome = take_listing(l, g, value, digest);
+static void
+take_text(const struct looking *l, const struct glance *g, struct hasher *value,
+    struct mixer *hint)
+{
+	hasher_add_bytes(value, l->links.data + g->link, g->link_size);
+	mixer_add_bytes(hint, l->links.data + g->link, g->link_size);
+}
+
+static void
+take_stat(const struct glance *g, uint32_t facets, struct hasher *value,
+    struct mixer *hint)
+{
+	mode_t mode = g->st.st_mode;
+
 	if (facets & (FACET_TYPE | FACET_BEFORE | FACET_ROOM)) {
-		hasher_add_number(value, mode & S_IFMT);
-		hasher_add_number(
-		    value, S_ISREG(mode) && (mode & 0111) ? 1 : 0);
+		take_number(value, hint, mode & S_IFMT);
+		take_number(
+		    value, hint, S_ISREG(mode) && (mode & 0111) ? 1 : 0);
 	}
 	if (facets & FACET_STAT) {
-		hasher_add_number(value, mode);
-		hasher_add_number(
-		    value, S_ISREG(mode) ? (uint64_t)g->st.st_size : 0);
+		take_number(value, hint, mode);
+		take_number(
+		    value, hint, S_ISREG(mode) ? (uint64_t)g->st.st_size : 0);
 	}
 	if (facets & FACET_TIME)
-		hasher_add_number(value,
+		take_number(value, hint,
 		    (uint64_t)(g->st.st_mtim.tv_sec * 1000000000ll +
 		        g->st.st_mtim.tv_nsec));
+}
+
+/* Feed the entry's value to `value`; a sum of it to `hint`. */
+static int
+take_value(struct looking *l, const struct glance *g, struct hasher *value,
+    struct mixer *hint)
+{
+	uint32_t facets = l->cursor.facets;
+	struct digest digest = { { 0 } };
+	int outcome = HIT;
+
+	if (l->cursor.place >= PLACE_VARIABLE) {
+		take_text(l, g, value, hint);
+		return HIT;
+	}
+	if (facets & FACET_LINK)
+		take_number(value, hint, g->is_link);
+	if (g->is_link)
+		take_text(l, g, value, hint);
+	if (facets & FACET_CONTENT) {
+		outcome = take_content(l, g, value, &digest);
+		mixer_add_bytes(hint, digest.bytes, DIGEST_SIZE);
+	}
+	if (outcome == HIT && (facets & FACET_LISTING)) {
+		outcome = take_listing(l, g, value, &digest);
+		mixer_add_bytes(hint, digest.bytes, DIGEST_SIZE);
+	}
+	take_stat(g, facets, value, hint);
 	return outcome;
 }
 
 static void
-say_what_changed(struct looking *l, const struct digest *now)
+say_what_changed(struct looking *l, const void *now)
 {
 	const unsigned char *old = l->set->old_hint;
 
 	if (!old || l->look->reason[0] ||
 	    l->set->old_hint_size < (l->at + 1) * 4 ||
-	    memcmp(old + l->at * 4, now->bytes, 4) == 0)
+	    memcmp(old + l->at * 4, now, 4) == 0)
 		return;
 	if (l->cursor.place == PLACE_VARIABLE &&
 	    strcmp(cursor_name(&l->cursor), "*") == 0)
@@ -556,8 +606,8 @@ say_what_changed(struct looking *l, const struct digest *now)
 static int
 second_pass(struct looking *l, struct hasher *value)
 {
+	struct mixer hint;
 	size_t count = l->at;
-	struct digest digest;
 	int more, outcome = HIT;
 
 	cursor_init(&l->cursor, l->set->data, l->set->size, l->world->root);
@@ -565,13 +615,13 @@ second_pass(struct looking *l, struct hasher *value)
 		more = cursor_next(&l->cursor);
 		if (more <= 0)
 			return FAILED;
-		digest = (struct digest){ { 0 } };
+		hint = (struct mixer)MIXER_INIT;
 		if (!l->cursor.absent) {
 			outcome =
-			    take_value(l, &l->glance[l->at], value, &digest);
-			say_what_changed(l, &digest);
+			    take_value(l, &l->glance[l->at], value, &hint);
+			say_what_changed(l, hint.lane);
 		}
-		buf_add(&l->look->hint, digest.bytes, 4);
+		buf_add(&l->look->hint, hint.lane, 4);
 	}
 	return outcome;
 }
