@@ -45,16 +45,35 @@ needs_rights(const struct job *job)
 	return false;
 }
 
+/* What make told of its jobserver, behind "--jobserver-auth="; or "". */
+static const char *
+jobserver(void)
+{
+	const char *flags = getenv("MAKEFLAGS");
+	const char *at = flags ? strstr(flags, "--jobserver-auth=") : NULL;
+
+	return at ? at + strlen("--jobserver-auth=") : "";
+}
+
+/* The path of its named pipe. The caller frees it; NULL: it has none. */
+static char *
+jobserver_path(void)
+{
+	const char *at = jobserver();
+
+	if (strncmp(at, "fifo:", 5) != 0)
+		return NULL;
+	return strndup(at + 5, strcspn(at + 5, " "));
+}
+
 /* What we inherited beyond 0, 1, 2 and the jobserver's. False: too many. */
 static bool
 find_strays(struct strays *strays)
 {
-	const char *flags = getenv("MAKEFLAGS");
-	const char *at = flags ? strstr(flags, "--jobserver-auth=") : NULL;
 	int from = -1, to = -1;
 
 	strays->count = 0;
-	if (at && sscanf(at + 17, "%d,%d", &from, &to) != 2)
+	if (sscanf(jobserver(), "%d,%d", &from, &to) != 2)
 		from = to = -1;
 	for (int fd = 3; fd < 256; fd++) {
 		int kind = fcntl(fd, F_GETFD);
@@ -111,6 +130,7 @@ run(struct job *job, struct trace *trace)
 	bool rights = needs_rights(job);
 	struct strays strays;
 	bool few = find_strays(&strays);
+	auto_free char *fifo = jobserver_path();
 
 	*trace = (struct trace){
 		.program = job->program,
@@ -120,6 +140,7 @@ run(struct job *job, struct trace *trace)
 		.root = job->root,
 		.tarn_dir = job->tarn_dir ? job->tarn_dir : "/tmp",
 		.events = getenv("TARN_EVENTS"),
+		.jobserver = fifo,
 		.table = job->table,
 		.observe = job->keyed && job->tree && !rights && few &&
 		    job->options.trace != 0,

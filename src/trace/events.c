@@ -84,7 +84,8 @@ is_ours(const struct trace *trace, const char *path)
 {
 	size_t size = strlen(trace->tarn_dir);
 
-	if (trace->events && strcmp(path, trace->events) == 0)
+	if ((trace->events && strcmp(path, trace->events) == 0) ||
+	    (trace->jobserver && strcmp(path, trace->jobserver) == 0))
 		return true;
 	return strncmp(path, trace->tarn_dir, size) == 0 &&
 	    (path[size] == '/' || path[size] == '\0');

@@ -58,8 +58,9 @@ struct trace {
 	char *const *argv;
 	char *const *environment;
 	const char *cwd, *root;
-	const char *tarn_dir; /* its files are no observations */
-	const char *events;   /* nor is this one; may be NULL */
+	const char *tarn_dir;  /* its files are no observations */
+	const char *events;    /* nor is this one; may be NULL */
+	const char *jobserver; /* nor make\'s named pipe; may be NULL */
 	struct table *table;
 	bool observe;    /* else just run it and keep what it prints */
 	bool accelerate; /* a known compiler driver: try the library */
