@@ -45,17 +45,30 @@ needs_rights(const struct job *job)
 	return false;
 }
 
+/* "3,4"; anything else leaves them be. */
+static void
+read_pair(const char *text, long *from, long *to)
+{
+	char *comma, *end;
+	long first = strtol(text, &comma, 10), second;
+
+	if (comma == text || *comma != ',')
+		return;
+	second = strtol(comma + 1, &end, 10);
+	if (end != comma + 1)
+		*from = first, *to = second;
+}
+
 /* What we inherited beyond 0, 1, 2 and the jobserver's. False: too many. */
 static bool
 find_strays(struct strays *strays)
 {
 	const char *flags = getenv("MAKEFLAGS");
 	const char *at = flags ? strstr(flags, "--jobserver-auth=") : NULL;
-	int from = -1, to = -1;
+	long from = -1, to = -1;
 
 	strays->count = 0;
-	if (at && sscanf(at + 17, "%d,%d", &from, &to) != 2)
-		from = to = -1;
+	read_pair(at ? at + 17 : "", &from, &to);
 	for (int fd = 3; fd < 256; fd++) {
 		int kind = fcntl(fd, F_GETFD);
 
