@@ -3,68 +3,85 @@
 compiler and the libraries (CC, CFLAGS, LDFLAGS); with neither, it does both."""
 import glob, os, subprocess, sys
 
-# part: (pkg-config names, more flags for the linker)
-PARTS = {
-    "core": ("libprotobuf-c libcrypto", ""),
-    "cli": ("libprotobuf-c libcrypto libcjson", ""),
-    "test": ("libprotobuf-c libcrypto libcjson criterion", ""),
+PROGRAMS = {"exec": "tarn-exec", "cli": "tarn"}  # by their folders in src/
+LIBRARIES = {  # as pkg-config knows them, by the part that needs them
+    "core": "libprotobuf-c libcrypto",
+    "cli": "libprotobuf-c libcrypto libcjson",
+    "test": "libprotobuf-c libcrypto libcjson criterion",
 }
-PROGRAMS = {"exec": ("tarn-exec", "core"), "cli": ("tarn", "cli")}
+PARTS = {"tarn-exec": "core", "tarn": "cli"}
+STATIC = {"tarn-exec"}
+HEAD = "flags = $flags\nldflags = $ldflags\npart = $part\n"  # subninja would see later values
 
 
 def sources():
     code = sorted(glob.glob("src/**/*.c", recursive=True))
-    protos = [f"proto/{os.path.basename(f)[:-6]}.pb-c.c" for f in sorted(glob.glob("proto/*.proto"))]
-    own = {p: [f for f in code if f.startswith(f"src/{p}/")] for p in [*PROGRAMS, "preload"]}
+    own = {folder: [f for f in code if f.startswith(f"src/{folder}/")] for folder in [*PROGRAMS, "preload"]}
     common = [f for f in code if not any(f in files for files in own.values())]
-    text = objects(common + own["exec"] + own["cli"])
-    text += "".join(f"build $b/{f[:-2]}.o: cc-generated build/{f} | build/cc build/core.cflags\n" for f in protos)
-    text += many("libtarn.a: ar", common + protos, "| build/cc")
-    for folder, (program, part) in PROGRAMS.items():
-        libs = "build/observe.o $b/libtarn.a" if program == "tarn-exec" else "$b/libtarn.a"
-        text += many(f"{program}: link", own[folder], f"{libs} | build/{part}.libs build/cc")
-        text += f"  part = {part}\n" + ("  ldflags = $ldflags $static\n" if program == "tarn-exec" else "")
-    yield "src/sources.ninja", text
-    tests = sorted(glob.glob("tests/unit/*.c") + glob.glob("tests/support/*.c"))
-    most = [f for f in own["exec"] + own["cli"] if not f.endswith("/main.c")]
-    text = objects(tests) + many("unit-tests: link", tests + most, "build/observe.o $b/libtarn.a | build/test.libs")
+    # What the programs share with tests: all but their mains.
+    inner = [f for folder in PROGRAMS for f in own[folder] if not f.endswith("/main.c")]
+    yield "src/sources.ninja", program_edges(common, own)
+    yield "tests/sources.ninja", test_edges(inner)
+    folders = [folder for top in ("src", "tests", "proto") for folder, _, _ in os.walk(top) if "corpus" not in folder]
+    yield "build/sources.d", f"build.ninja: {' '.join(folders)}\n"
+
+
+def program_edges(common, own):
+    protos = [f"proto/{os.path.basename(f)[:-6]}.pb-c.c" for f in sorted(glob.glob("proto/*.proto"))]
+    text = HEAD + compile_edges(common + own["exec"] + own["cli"])
+    for f in protos:
+        text += f"build $b/{f[:-2]}.o: cc-generated build/{f} | build/cc build/core.cflags\n"
+    text += edge("libtarn.a: ar", common + protos, "| build/cc")
+    for folder, program in PROGRAMS.items():
+        accelerator = "build/observe.o " if program == "tarn-exec" else ""
+        text += edge(f"{program}: link", own[folder], f"{accelerator}$b/libtarn.a | build/{PARTS[program]}.libs build/cc")
+        text += f"  part = {PARTS[program]}\n"
+        text += "  ldflags = $ldflags $static\n" if program in STATIC else ""
+    return text
+
+
+def test_edges(inner):
+    unit = sorted(glob.glob("tests/unit/*.c") + glob.glob("tests/support/*.c"))
     fuzz = sorted(glob.glob("tests/fuzz/fuzz_*.c"))
-    text += objects(fuzz + ["tests/fuzz/replay.c"]).split("part = $part\n", 1)[1]
+    shared = ["tests/fuzz/replay.c", "tests/support/faults.c", *inner]
+    libraries = "build/observe.o $b/libtarn.a | build/test.libs"
+    text = HEAD + compile_edges(unit) + edge("unit-tests: link", unit + inner, libraries)
+    text += compile_edges([*fuzz, "tests/fuzz/replay.c"])
     for f in fuzz:
-        parts = [f, "tests/fuzz/replay.c", "tests/support/faults.c", *most]
-        text += many(f"{os.path.basename(f)[:-2]}: link", parts, "build/observe.o $b/libtarn.a | build/test.libs")
-    text += "build $b/fuzz-targets: phony" + "".join(f" $b/{os.path.basename(f)[:-2]}" for f in fuzz) + "\n"
-    yield "tests/sources.ninja", text
-    folders = [d for top in ("src", "tests", "proto") for d, _, _ in os.walk(top) if "corpus" not in d]
-    yield "build/sources.d", "build.ninja: " + " ".join(folders) + "\n"
+        text += edge(f"{os.path.basename(f)[:-2]}: link", [f, *shared], libraries)
+    return text + f"build $b/fuzz-targets: phony{''.join(f' $b/{os.path.basename(f)[:-2]}' for f in fuzz)}\n"
 
 
-def objects(files):  # one line for each, so that git can merge them
-    head = "flags = $flags\nldflags = $ldflags\npart = $part\n"
-    return head + "".join(f"build $b/{f[:-2]}.o: cc {f} | build/cc build/$part.cflags || protos\n" for f in files)
+def compile_edges(files):  # one line for each, so that git can merge them
+    return "".join(f"build $b/{f[:-2]}.o: cc {f} | build/cc build/$part.cflags || protos\n" for f in files)
 
 
-def many(target, files, rest):
+def edge(target, files, rest):
     return f"build $b/{target} $\n" + "".join(f"  $b/{f[:-2]}.o $\n" for f in files) + f"  {rest}\n"
 
 
 def machine():
-    yield "build/cc", '#!/bin/sh\nexec %s "$@"\n' % os.environ.get("CC", "cc")
-    for part, (names, more) in PARTS.items():
-        missing = [n for n in names.split() if subprocess.call(["pkg-config", "--exists", n])]
+    yield "build/cc", f'#!/bin/sh\nexec {os.environ.get("CC", "cc")} "$@"\n'
+    for part, names in LIBRARIES.items():
+        missing = [name for name in names.split() if subprocess.call(["pkg-config", "--exists", name])]
         if missing and part != "test":
-            sys.exit(f"configure.py: missing {' '.join(missing)}: run ./bootstrap, or see Building in README.md")
-        found = " ".join(n for n in names.split() if n not in missing)
-        for what, own in ("cflags", os.environ.get("CFLAGS", "-O2 -g")), ("libs", os.environ.get("LDFLAGS", "")):
-            yield f"build/{part}.{what}", f"{own} {subprocess.getoutput(f'pkg-config --{what} {found}')} {more}\n"
+            sys.exit(f"configure.py: missing {' '.join(missing)}: run ./bootstrap build, or see Building in README.md")
+        found = " ".join(name for name in names.split() if name not in missing)
+        for what, given in ("cflags", os.environ.get("CFLAGS", "-O2 -g")), ("libs", os.environ.get("LDFLAGS", "")):
+            yield f"build/{part}.{what}", f"{given} {subprocess.getoutput(f'pkg-config --{what} {found}')}\n"
+
+
+def write(path, text):
+    with open(path, "w") as file:
+        os.chmod(path, 0o755 if path == "build/cc" else 0o644)
+        file.write(text)
 
 
 os.chdir(os.path.dirname(os.path.abspath(__file__)))
 os.makedirs("build", exist_ok=True)
 wanted = sys.argv[1:] or ["--sources", "--machine"]
-for path, text in [f for w in wanted for f in {"--sources": sources, "--machine": machine}[w]()]:
-    with open(path, "w") as file:
-        os.chmod(path, 0o755 if path == "build/cc" else 0o644)
-        file.write(text)
+for what in wanted:
+    for path, text in {"--sources": sources, "--machine": machine}[what]():
+        write(path, text)
 if "--sources" in wanted:
     os.utime("build.ninja")  # so that ninja reads the new lists

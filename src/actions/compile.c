@@ -6,11 +6,15 @@
  * the working directory out of the bytes that come out, or to put them there in
  * plain sight, where the look into the outputs finds them. With any other
  * option, all three belong to the key.
+ *
+ * "@file" stands for the words in that file, which counts as a source. It can't
+ * hold the output's name, since the key could not leave that out.
  */
 #include <string.h>
 
 #include "actions/action.h"
 #include "actions/depfile.h"
+#include "actions/response.h"
 #include "base/mem.h"
 #include "trace/classify.h"
 
@@ -269,32 +273,50 @@ read_option(struct reading *r, const struct option *option, const char *word,
 }
 
 static void
-read_words(struct reading *r)
+read_source(struct reading *r, const char *word)
 {
-	for (char *const *word = r->action->argv + 1; *word; word++) {
-		const struct option *option = find_option(*word);
-		const char *here = *word, *argument;
+	if (word[0] == '@' || word[0] == '-')
+		r->action->known = false;
+	else {
+		action_add_source(r->action, word);
+		r->sources++;
+	}
+}
+
+static void
+read_words(struct reading *r, const struct response *words)
+{
+	for (size_t i = 0; i < words->count; i++) {
+		const char *here = words->word[i].text, *argument;
+		const struct option *option = find_option(here);
 
 		if (here[0] != '-' || !here[1]) {
-			if (here[0] == '@' || here[0] == '-')
-				r->action->known = false;
-			else {
-				action_add_source(r->action, here);
-				r->sources++;
-			}
+			read_source(r, here);
 			continue;
 		}
 		if (!option) {
 			r->action->known = false;
 			continue;
 		}
+		if (option->meaning == OUTPUT && words->word[i].inside)
+			r->action->known = false;
 		argument = here + strlen(option->text);
 		if (takes_next(option, here)) {
-			if (!word[1])
+			if (++i == words->count)
 				break;
-			argument = *++word;
+			argument = words->word[i].text;
 		}
 		read_option(r, option, here, argument);
+	}
+}
+
+/* Behind the others, since the first is what outputs are named after. */
+static void
+add_response_files(struct action *action)
+{
+	for (char *const *word = action->argv + 1; *word; word++) {
+		if ((*word)[0] == '@')
+			action_add_source(action, *word + 1);
 	}
 }
 
@@ -353,17 +375,21 @@ static void
 compile_describe(struct action *action)
 {
 	struct reading r = { .action = action };
+	struct response words;
 
 	action->known = true;
 	action->compiler = true;
 	action->accelerate = true;
-	read_words(&r);
+	response_init(&words, action->argv, action->cwd);
+	read_words(&r, &words);
 	find_outputs(&r);
 	action->output_free = action->known && r.output && r.sources == 1 &&
 	    (!r.depends || (r.target && r.depfile)) &&
 	    strncmp(action->output, "/dev/", 5) != 0;
 	if (action->map_root && strlen(action->root) > 1)
 		add_map(action);
+	add_response_files(action);
+	response_release(&words);
 }
 
 const struct action_kind action_compile = {

@@ -157,6 +157,14 @@ past_target(const char *at, const char *end)
 	return at < end && *at == ':' ? at + 1 : NULL;
 }
 
+/* Does the character at `at` only say that the next one is meant as it is? */
+static bool
+is_escape(const char *at)
+{
+	return (at[0] == '\\' && strchr(" #:\\", at[1])) ||
+	    (at[0] == '$' && at[1] == '$');
+}
+
 static const char *
 next_path(const char *at, const char *end, struct buf *path)
 {
@@ -169,11 +177,9 @@ next_path(const char *at, const char *end, struct buf *path)
 			break;
 	}
 	while (at < end && !strchr(" \t\n", *at)) {
-		if (*at == '\\' && at + 1 < end && strchr(" #:\\", at[1]))
-			at++;
-		else if (*at == '\\' && at + 1 < end && at[1] == '\n')
+		if (*at == '\\' && at + 1 < end && at[1] == '\n')
 			break;
-		else if (*at == '$' && at + 1 < end && at[1] == '$')
+		if (at + 1 < end && is_escape(at))
 			at++;
 		buf_add(path, at++, 1);
 	}

@@ -24,6 +24,16 @@ action_kind_named(const char *name)
 	return NULL;
 }
 
+static const struct action_kind *
+choose(char *const *argv)
+{
+	const struct action_kind *const *kind = action_kinds;
+
+	while (*kind && !(*kind)->claims(argv))
+		kind++;
+	return *kind ? *kind : &action_command;
+}
+
 void
 action_describe(struct action *action, const struct action_kind *kind)
 {
@@ -33,12 +43,8 @@ action_describe(struct action *action, const struct action_kind *kind)
 		count++;
 	action->words = xrealloc(NULL, count + 2, sizeof(*action->words));
 	memcpy(action->words, action->argv, (count + 1) * sizeof(char *));
-	for (size_t i = 0; !kind; i++) {
-		if (action_kinds[i]->claims(action->argv))
-			kind = action_kinds[i];
-	}
-	action->kind = kind;
-	kind->describe(action);
+	action->kind = kind ? kind : choose(action->argv);
+	action->kind->describe(action);
 }
 
 void

@@ -1,5 +1,6 @@
 #include "base/dirs.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -39,6 +40,19 @@ dirs_user_config(void)
 	return dir_of("XDG_CONFIG_HOME", ".config");
 }
 
+/* Is there one of `names` in the folder path[0,len)? What follows is room. */
+static bool
+has_any(char *path, size_t len, const char *const *names)
+{
+	for (; *names; names++) {
+		path[len] = '/';
+		memcpy(path + len + 1, *names, strlen(*names) + 1);
+		if (access(path, F_OK) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* The nearest folder upward from `cwd` that has one of `names`; or NULL. */
 static char *
 nearest(const char *cwd, const char *const *names)
@@ -48,13 +62,9 @@ nearest(const char *cwd, const char *const *names)
 
 	memcpy(path, cwd, len + 1);
 	for (;;) {
-		for (const char *const *name = names; *name; name++) {
-			path[len] = '/';
-			memcpy(path + len + 1, *name, strlen(*name) + 1);
-			if (access(path, F_OK) == 0) {
-				path[len ? len : 1] = '\0';
-				return take(path);
-			}
+		if (has_any(path, len, names)) {
+			path[len ? len : 1] = '\0';
+			return take(path);
 		}
 		if (len == 0)
 			return NULL;

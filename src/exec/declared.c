@@ -122,7 +122,7 @@ add_unstable(
 	if (!hash || access(spec, F_OK) == 0)
 		return add_declared(job, spec, h, err);
 	key_add_path(job, spec, h);
-	path = strndup(spec, (size_t)(hash - spec));
+	path = xasprintf("%.*s", (int)(hash - spec), spec);
 	return add_region(path, hash + 1, h, err);
 }
 

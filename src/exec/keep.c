@@ -49,7 +49,8 @@ no_clock(struct keeping *k)
 			continue;
 		if (content.flags & TABLE_CLOCK)
 			return keeping_refuse(k, t->path,
-			    "names __DATE__, __TIME__ or __TIMESTAMP__");
+			    "names " CLOCK_MACRO("DATE") ", " CLOCK_MACRO(
+			        "TIME") " or " CLOCK_MACRO("TIMESTAMP"));
 	}
 	return true;
 }

@@ -66,15 +66,28 @@ jobserver_path(void)
 	return strndup(at + 5, strcspn(at + 5, " "));
 }
 
+/* "3,4"; anything else leaves them be. */
+static void
+read_pair(const char *text, long *from, long *to)
+{
+	char *comma, *end;
+	long first = strtol(text, &comma, 10), second;
+
+	if (comma == text || *comma != ',')
+		return;
+	second = strtol(comma + 1, &end, 10);
+	if (end != comma + 1)
+		*from = first, *to = second;
+}
+
 /* What we inherited beyond 0, 1, 2 and the jobserver's. False: too many. */
 static bool
 find_strays(struct strays *strays)
 {
-	int from = -1, to = -1;
+	long from = -1, to = -1;
 
 	strays->count = 0;
-	if (sscanf(jobserver(), "%d,%d", &from, &to) != 2)
-		from = to = -1;
+	read_pair(jobserver(), &from, &to);
 	for (int fd = 3; fd < 256; fd++) {
 		int kind = fcntl(fd, F_GETFD);
 

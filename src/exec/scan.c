@@ -75,7 +75,7 @@ scan_init(struct scan *scan, const char *root, const char *cwd)
 	add_day(scan, time(NULL));
 }
 
-/* The seconds that the run may have seen, as __TIME__ and time(2) have them. */
+/* The seconds that the run may have seen, as macros and time(2) have them. */
 void
 scan_since(struct scan *scan, long seconds)
 {

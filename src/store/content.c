@@ -1,5 +1,6 @@
 #include "store/content.h"
 
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -11,16 +12,38 @@
 #include "base/mem.h"
 
 #define CHUNK (64 * 1024)
-#define OVERLAP 16 /* at least the longest name of a clock, less one */
+#define OVERLAP 16 /* the longest name of a clock and what is around it */
+
+static bool
+in_name(char c)
+{
+	return isalnum((unsigned char)c) || c == '_';
+}
+
+/* As a word of its own; what is cut off at either end counts as one. */
+static bool
+has_word(const char *text, size_t size, const char *word)
+{
+	size_t length = strlen(word);
+	const char *end = text + size, *at = text;
+
+	while ((at = memmem(at, (size_t)(end - at), word, length))) {
+		if ((at == text || !in_name(at[-1])) &&
+		    (at + length == end || !in_name(at[length])))
+			return true;
+		at++;
+	}
+	return false;
+}
 
 static bool
 names_clock(const char *text, size_t size)
 {
-	static const char *const names[] = { "__DATE__", "__TIME__",
-		"__TIMESTAMP__" };
+	static const char *const names[] = { CLOCK_MACRO("DATE"),
+		CLOCK_MACRO("TIME"), CLOCK_MACRO("TIMESTAMP") };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
-		if (memmem(text, size, names[i], strlen(names[i])))
+		if (has_word(text, size, names[i]))
 			return true;
 	}
 	return false;

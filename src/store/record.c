@@ -493,7 +493,8 @@ decode_record(struct record *record, const struct digest *fingerprint,
 		    "a record of version %u, not %d", from->version,
 		    RECORD_VERSION);
 	if (from->fingerprint.len != DIGEST_SIZE ||
-	    memcmp(from->fingerprint.data, fingerprint->bytes, DIGEST_SIZE))
+	    memcmp(from->fingerprint.data, fingerprint->bytes, DIGEST_SIZE) !=
+	        0)
 		return damaged(err, "it belongs to another key");
 	record->fingerprint = *fingerprint;
 	return decode_fields(record, result, from, err);

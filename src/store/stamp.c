@@ -1,7 +1,6 @@
 #include "store/stamp.h"
 
 #include <linux/magic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
@@ -41,12 +40,17 @@ kernel_is_fine(void)
 {
 	static int known = -1;
 	struct utsname names;
-	int major, minor;
+	long major, minor;
+	char *dot;
 
-	if (known < 0)
-		known = uname(&names) == 0 &&
-		    sscanf(names.release, "%d.%d", &major, &minor) == 2 &&
-		    (major > 6 || (major == 6 && minor >= 13));
+	if (known >= 0)
+		return known;
+	known = 0;
+	if (uname(&names) == 0) {
+		major = strtol(names.release, &dot, 10);
+		minor = *dot == '.' ? strtol(dot + 1, NULL, 10) : 0;
+		known = major > 6 || (major == 6 && minor >= 13);
+	}
 	return known;
 }
 

@@ -296,8 +296,8 @@ open_special_file(struct question *q, const char *path, mode_t mode, bool write)
 static void
 open_to_read(struct question *q, const char *path, bool look_only)
 {
-	struct stamp stamp;
-	mode_t mode;
+	struct stamp stamp = { 0 };
+	mode_t mode = 0;
 	int error = ask_stat(q, path, true, &stamp, &mode);
 
 	if (error) {
@@ -409,9 +409,9 @@ handle_open(struct question *q, const char *path, uint64_t flags)
 static void
 handle_stat(struct question *q, const char *path, bool follow)
 {
-	struct stamp stamp;
+	struct stamp stamp = { 0 };
 	struct touched *t;
-	mode_t mode;
+	mode_t mode = 0;
 	int error;
 
 	if (is_special(q, path, false))
@@ -435,8 +435,8 @@ handle_stat(struct question *q, const char *path, bool follow)
 static void
 handle_access(struct question *q, const char *path)
 {
-	struct stamp stamp;
-	mode_t mode;
+	struct stamp stamp = { 0 };
+	mode_t mode = 0;
 	int error;
 
 	if (is_special(q, path, false))
@@ -738,8 +738,8 @@ handle_rename(
 static void
 handle_link(struct question *q, const char *from, const char *to)
 {
-	struct stamp stamp;
-	mode_t mode;
+	struct stamp stamp = { 0 };
+	mode_t mode = 0;
 
 	if (is_special(q, from, true) || is_special(q, to, false)) {
 		if (strncmp(from, "/proc/", 6) == 0) /* of O_TMPFILE */

@@ -24,34 +24,34 @@
 
 #define PATH(nr, call_, path_, flags_) \
 	{ \
-		.number = SYS_##nr, .call = call_, .folder = -1, \
-		.path = path_, .flags = flags_, .only_arg = -1 \
+		.number = SYS_##nr, .call = (call_), .folder = -1, \
+		.path = (path_), .flags = (flags_), .only_arg = -1 \
 	}
 #define AT(nr, call_, folder_, path_, flags_) \
 	{ \
-		.number = SYS_##nr, .call = call_, .folder = folder_, \
-		.path = path_, .flags = flags_, .only_arg = -1 \
+		.number = SYS_##nr, .call = (call_), .folder = (folder_), \
+		.path = (path_), .flags = (flags_), .only_arg = -1 \
 	}
 #define FAST(nr, call_, folder_, path_, flags_) \
 	{ \
-		.number = SYS_##nr, .call = call_, .folder = folder_, \
-		.path = path_, .flags = flags_, .fast = 1, .only_arg = -1 \
+		.number = SYS_##nr, .call = (call_), .folder = (folder_), \
+		.path = (path_), .flags = (flags_), .fast = 1, .only_arg = -1 \
 	}
 #define FD(nr, call_) \
 	{ \
-		.number = SYS_##nr, .call = call_, .folder = 0, .path = -1, \
+		.number = SYS_##nr, .call = (call_), .folder = 0, .path = -1, \
 		.flags = -1, .only_arg = -1 \
 	}
 #define REFUSED(nr, what_) \
 	{ \
 		.number = SYS_##nr, .call = CALL_REFUSED, .folder = -1, \
-		.path = -1, .flags = -1, .what = what_, .only_arg = -1 \
+		.path = -1, .flags = -1, .what = (what_), .only_arg = -1 \
 	}
 #define ONLY(nr, call_, what_, arg, mask, value) \
 	{ \
-		.number = SYS_##nr, .call = call_, .folder = -1, .path = -1, \
-		.flags = -1, .what = what_, .only_arg = arg, \
-		.only_mask = mask, .only_value = value \
+		.number = SYS_##nr, .call = (call_), .folder = -1, .path = -1, \
+		.flags = -1, .what = (what_), .only_arg = (arg), \
+		.only_mask = (mask), .only_value = (value) \
 	}
 #define READS(nr, arg) ONLY(nr, CALL_READ, NULL, arg, 3, 0)
 #define WRITES(nr, arg) ONLY(nr, CALL_WRITE, NULL, arg, 3, 0)

@@ -497,7 +497,7 @@ note_order(struct trace *trace, size_t size, uint32_t which)
 		*last += (uint32_t)size << 1;
 		return;
 	}
-	if (trace->order_count == trace->order_cap) {
+	if (!trace->order || trace->order_count == trace->order_cap) {
 		trace->order_cap = trace->order_cap ? 2 * trace->order_cap : 16;
 		trace->order = xrealloc(
 		    trace->order, trace->order_cap, sizeof(*trace->order));
