@@ -13,17 +13,21 @@
 #define CHUNK (64 * 1024)
 #define OVERLAP 16 /* at least the longest name of a clock, less one */
 
-static bool
-names_clock(const char *text, size_t size)
+uint32_t
+content_clocks(const char *text, size_t size)
 {
-	static const char *const names[] = { "__DATE__", "__TIME__",
-		"__TIMESTAMP__" };
+	static const struct {
+		const char *name;
+		uint32_t flag;
+	} clocks[] = { { "__DATE__", TABLE_CLOCK }, { "__TIME__", TABLE_CLOCK },
+		{ "__TIMESTAMP__", TABLE_TIMESTAMP } };
+	uint32_t found = 0;
 
-	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
-		if (memmem(text, size, names[i], strlen(names[i])))
-			return true;
+	for (size_t i = 0; i < sizeof(clocks) / sizeof(*clocks); i++) {
+		if (memmem(text, size, clocks[i].name, strlen(clocks[i].name)))
+			found |= clocks[i].flag;
 	}
-	return false;
+	return found;
 }
 
 /* Programs name the clocks they offer; only what a compiler reads counts. */
@@ -53,8 +57,7 @@ read_all(int fd, struct content *content, struct error *err)
 		first = false;
 		if (!text)
 			continue;
-		if (names_clock(data, size))
-			content->flags |= TABLE_CLOCK;
+		content->flags |= content_clocks(data, size);
 		kept = size < OVERLAP ? size : OVERLAP;
 		memmove(data, data + size - kept, kept);
 	}

@@ -31,8 +31,8 @@ struct table_key {
 
 /* Flags that an entry can carry besides its digest. */
 enum table_flags {
-	TABLE_CLOCK =
-	    1 << 0, /* the text names __DATE__, __TIME__ or __TIMESTAMP__ */
+	TABLE_CLOCK = 1 << 0,     /* the text names __DATE__ or __TIME__ */
+	TABLE_TIMESTAMP = 1 << 1, /* the text names __TIMESTAMP__ */
 };
 
 /* The table in `dir`, made if need be. NULL with *err set on failure: go on
