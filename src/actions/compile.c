@@ -1,6 +1,6 @@
 /*
- * One or more sources to objects, assembly or preprocessed text, by gcc or clang
- * in any of their names.
+ * One or more sources to objects, assembly or preprocessed text, or straight to a
+ * program, by gcc or clang in any of their names.
  *
  * An option in the table below is known to keep the output's name, the root and
  * the working directory out of the bytes that come out, or to put them there in
@@ -32,6 +32,7 @@ enum meaning {
 	DEPENDS,        /* writes a depfile */
 	DEPFILE,        /* names it */
 	DEPFILE_TARGET, /* names what it is about */
+	LINKS,          /* says something to the linker, if there is one */
 	UNKNOWN,        /* an exception to a JOINED one that follows */
 };
 
@@ -73,6 +74,14 @@ static const struct option {
 	{ "-w", ALONE, PLAIN },
 	{ "-Wa,", JOINED, UNKNOWN },
 	{ "-Wp,", JOINED, UNKNOWN },
+	{ "-Wl,-O1", ALONE, PLAIN },
+	{ "-Wl,-z,relro", ALONE, PLAIN },
+	{ "-Wl,-z,now", ALONE, PLAIN },
+	{ "-Wl,-z,defs", ALONE, PLAIN },
+	{ "-Wl,--as-needed", ALONE, PLAIN },
+	{ "-Wl,--gc-sections", ALONE, PLAIN },
+	{ "-Wl,--no-undefined", ALONE, PLAIN },
+	{ "-Wl,", JOINED, LINKS },
 	{ "-W", JOINED, PLAIN },
 	{ "-march=native", ALONE, UNKNOWN },
 	{ "-mtune=native", ALONE, UNKNOWN },
@@ -231,6 +240,21 @@ is_driver(const char *program)
 }
 
 static bool
+is_source(const char *word)
+{
+	static const char *const suffixes[] = { ".c", ".cc", ".cp", ".cpp",
+		".cxx", ".c++", ".C", ".m", ".mm", ".i", ".ii", ".s", ".S" };
+	const char *dot = strrchr(word, '.');
+
+	for (size_t i = 0; dot && i < sizeof(suffixes) / sizeof(*suffixes);
+	     i++) {
+		if (strcmp(dot, suffixes[i]) == 0)
+			return word[0] != '-';
+	}
+	return false;
+}
+
+static bool
 compile_claims(char *const *argv)
 {
 	if (!is_driver(argv[0]))
@@ -238,6 +262,8 @@ compile_claims(char *const *argv)
 	for (char *const *word = argv + 1; *word; word++) {
 		const struct option *option = find_option(*word);
 
+		if (is_source(*word))
+			return true;
 		if (!option)
 			continue;
 		if (option->meaning == COMPILES)
@@ -248,12 +274,12 @@ compile_claims(char *const *argv)
 	return false;
 }
 
-/* What the words of one command add up to. */
+/* What the words of one command add up to. Without a mode, it also links. */
 struct reading {
 	struct action *action;
 	const char *output, *depfile;
 	char mode; /* of -c, -S, -E */
-	bool depends, target;
+	bool depends, target, links;
 	size_t sources;
 };
 
@@ -268,6 +294,7 @@ read_option(struct reading *r, const struct option *option, const char *word,
 	case DEPENDS: r->depends = true; break;
 	case DEPFILE: r->depfile = argument; break;
 	case DEPFILE_TARGET: r->target = true; break;
+	case LINKS: r->links = true; break;
 	case UNKNOWN: r->action->known = false; break;
 	}
 }
@@ -339,6 +366,8 @@ find_outputs(struct reading *r)
 
 	if (r->output)
 		action->output = action_path(action, r->output);
+	else if (!r->mode)
+		action->output = action_path(action, "a.out");
 	else if (r->sources == 1 && r->mode != 'E')
 		action->output = name_after(
 		    action, action->sources[0], r->mode == 'S' ? ".s" : ".o");
@@ -346,6 +375,8 @@ find_outputs(struct reading *r)
 		return;
 	if (r->depfile)
 		action->depfile = action_path(action, r->depfile);
+	else if (!r->mode)
+		return; /* named after both the source and the program */
 	else if (r->output) {
 		const char *dot = strrchr(action->output, '.');
 		const char *slash = strrchr(action->output, '/');
@@ -383,8 +414,10 @@ compile_describe(struct action *action)
 	response_init(&words, action->argv, action->cwd);
 	read_words(&r, &words);
 	find_outputs(&r);
-	action->output_free = action->known && r.output && r.sources == 1 &&
-	    (!r.depends || (r.target && r.depfile)) &&
+	if (r.links && !r.mode)
+		action->known = false;
+	action->output_free = action->known && r.mode && r.output &&
+	    r.sources == 1 && (!r.depends || (r.target && r.depfile)) &&
 	    strncmp(action->output, "/dev/", 5) != 0;
 	if (action->map_root && strlen(action->root) > 1)
 		add_map(action);

@@ -26,35 +26,6 @@ keeping_refuse(struct keeping *k, const char *path, const char *what)
 	return false;
 }
 
-/* ---- clocks ---- */
-
-static bool
-no_clock(struct keeping *k)
-{
-	if (k->scan.found[SCAN_CLOCK]) {
-		snprintf(k->text, sizeof(k->text),
-		    "the time of the run stands in its output");
-		return false;
-	}
-	if (!k->job->action.compiler || getenv("SOURCE_DATE_EPOCH"))
-		return true;
-	for (size_t i = 0; i < k->trace->count; i++) {
-		const struct touched *t = &k->trace->touched[i];
-		struct content content;
-		struct error err;
-
-		if (t->written || !(t->facets & FACET_CONTENT) || t->program ||
-		    content_of(
-		        &content, k->job->table, AT_FDCWD, t->path, &err) < 0)
-			continue;
-		if (content.flags & TABLE_CLOCK)
-			return keeping_refuse(k, t->path,
-			    "names " CLOCK_MACRO("DATE") ", " CLOCK_MACRO(
-			        "TIME") " or " CLOCK_MACRO("TIMESTAMP"));
-	}
-	return true;
-}
-
 /* ---- storing ---- */
 
 static bool
@@ -203,7 +174,8 @@ gather(struct keeping *k)
 	fill_record(k);
 	if (!(k->trace->observe ? keep_inputs(k) && keep_outputs(k)
 	                        : keep_declared_inputs(k)) ||
-	    !keep_declared_outputs(k) || !keep_all_printed(k) || !no_clock(k))
+	    !keep_declared_outputs(k) || !keep_all_printed(k) ||
+	    !keep_no_clock(k))
 		return false;
 	keep_facts(k);
 	return true;

@@ -198,8 +198,8 @@ keep_inputs(struct keeping *k)
 
 /* ---- variables and the machine ---- */
 
-static bool
-knows_programs(const struct keeping *k)
+bool
+keeping_knows_programs(const struct keeping *k)
 {
 	for (size_t i = 0; i < k->trace->program_count; i++) {
 		if (classify_program(k->trace->programs[i]) != PROGRAM_COMPILER)
@@ -213,7 +213,7 @@ observe_variables(struct keeping *k)
 {
 	if (!k->trace->observe && !k->job->action.compiler)
 		return; /* what counts was declared */
-	if ((!knows_programs(k) && k->trace->observe) ||
+	if ((!keeping_knows_programs(k) && k->trace->observe) ||
 	    k->trace->asked_environment) {
 		(void)path_set_add(&k->set, PLACE_VARIABLE, FACET_CONTENT, "*");
 		return;

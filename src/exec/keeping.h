@@ -27,6 +27,13 @@ bool keep_inputs(struct keeping *k);
 /* keep_inputs.c: of a command that wasn't watched, what its depfiles name. */
 bool keep_declared_inputs(struct keeping *k);
 
+/* keep_inputs.c: was nothing run but compilers and what they call? */
+bool keeping_knows_programs(const struct keeping *k);
+
+/* keep_clocks.c: no date or time of the run in what it made, and nothing that a
+ * compiler makes one of in what it read. */
+bool keep_no_clock(struct keeping *k);
+
 /* keep_inputs.c: variables and the machine, once the outputs were looked through. */
 void keep_facts(struct keeping *k);
 

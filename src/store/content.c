@@ -36,17 +36,22 @@ has_word(const char *text, size_t size, const char *word)
 	return false;
 }
 
-static bool
-names_clock(const char *text, size_t size)
+uint32_t
+content_clocks(const char *text, size_t size)
 {
-	static const char *const names[] = { CLOCK_MACRO("DATE"),
-		CLOCK_MACRO("TIME"), CLOCK_MACRO("TIMESTAMP") };
+	static const struct {
+		const char *name;
+		uint32_t flag;
+	} clocks[] = { { CLOCK_MACRO("DATE"), TABLE_CLOCK },
+		{ CLOCK_MACRO("TIME"), TABLE_CLOCK },
+		{ CLOCK_MACRO("TIMESTAMP"), TABLE_TIMESTAMP } };
+	uint32_t found = 0;
 
-	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
-		if (has_word(text, size, names[i]))
-			return true;
+	for (size_t i = 0; i < sizeof(clocks) / sizeof(*clocks); i++) {
+		if (has_word(text, size, clocks[i].name))
+			found |= clocks[i].flag;
 	}
-	return false;
+	return found;
 }
 
 /* Programs name the clocks they offer; only what a compiler reads counts. */
@@ -76,8 +81,7 @@ read_all(int fd, struct content *content, struct error *err)
 		first = false;
 		if (!text)
 			continue;
-		if (names_clock(data, size))
-			content->flags |= TABLE_CLOCK;
+		content->flags |= content_clocks(data, size);
 		kept = size < OVERLAP ? size : OVERLAP;
 		memmove(data, data + size - kept, kept);
 	}

@@ -30,6 +30,9 @@ int content_of(struct content *content, struct table *table, int at,
 bool content_known(struct content *content, const struct table *table,
     const struct stat *known);
 
+/* The macros of clocks that this text names, as enum table_flags. */
+uint32_t content_clocks(const char *text, size_t size);
+
 /* The digest of a folder's names and types, sorted; `own`, if not NULL, says
  * which names to leave out. Returns 0 or -1. */
 typedef bool content_own_fn(void *arg, const char *name);

@@ -31,8 +31,8 @@ struct table_key {
 
 /* Flags that an entry can carry besides its digest. */
 enum table_flags {
-	/* The text names a macro that stands for the time. */
-	TABLE_CLOCK = 1 << 0,
+	TABLE_CLOCK = 1 << 0, /* the text names the date's or time's macro */
+	TABLE_TIMESTAMP = 1 << 1, /* the text names that of a file's time */
 };
 
 /* The table in `dir`, made if need be. NULL with *err set on failure: go on

@@ -1,0 +1,96 @@
+/* What a compiler would turn into the time of the run must not be kept. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "exec/keeping.h"
+#include "store/content.h"
+#include "trace/classify.h"
+
+/* The flags of content that a compiler would turn into the time of the run. */
+static uint32_t
+clocks_that_count(const struct keeping *k)
+{
+	const char *epoch = getenv("SOURCE_DATE_EPOCH");
+
+	/* Who knows what other programs do to the variable on its way. */
+	if (!epoch || !*epoch || !keeping_knows_programs(k))
+		return TABLE_CLOCK | TABLE_TIMESTAMP;
+	for (size_t i = 0; i < k->trace->program_count; i++) {
+		/* Until version 16 it looks at the clock all the same. */
+		if (strstr(k->trace->programs[i], "clang"))
+			return TABLE_CLOCK | TABLE_TIMESTAMP;
+	}
+	return TABLE_TIMESTAMP;
+}
+
+static bool
+runs_compiler(const struct keeping *k)
+{
+	for (size_t i = 0; i < k->trace->program_count; i++) {
+		if (classify_program(k->trace->programs[i]) == PROGRAM_COMPILER)
+			return true;
+	}
+	return false;
+}
+
+static bool
+file_has_no_clock(struct keeping *k, const char *path, const char *name,
+    struct table *table, uint32_t clocks)
+{
+	struct content content;
+	struct error err;
+
+	if (content_of(&content, table, AT_FDCWD, path, &err) < 0 ||
+	    !(content.flags & clocks))
+		return true;
+	return keeping_refuse(
+	    k, name, "names __DATE__, __TIME__ or __TIMESTAMP__");
+}
+
+/* Macros in the words, as -DNOW=__TIME__. */
+static bool
+words_have_no_clock(struct keeping *k, uint32_t clocks)
+{
+	for (char *const *word = k->job->action.words; *word; word++) {
+		if (content_clocks(*word, strlen(*word)) & clocks)
+			return keeping_refuse(k, *word,
+			    "names __DATE__, __TIME__ or __TIMESTAMP__");
+	}
+	return true;
+}
+
+static bool
+input_has_no_clock(struct keeping *k, uint32_t clocks)
+{
+	char path[64];
+
+	if (!k->job->options.stdin_)
+		return true;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", k->job->input);
+	return file_has_no_clock(k, path, "standard input", NULL, clocks);
+}
+
+bool
+keep_no_clock(struct keeping *k)
+{
+	uint32_t clocks = clocks_that_count(k);
+
+	if (k->scan.found[SCAN_CLOCK]) {
+		snprintf(k->text, sizeof(k->text),
+		    "the time of the run stands in its output");
+		return false;
+	}
+	if (!k->job->action.compiler && !runs_compiler(k))
+		return true;
+	for (size_t i = 0; i < k->trace->count; i++) {
+		const struct touched *t = &k->trace->touched[i];
+
+		if (!t->written && (t->facets & FACET_CONTENT) && !t->program &&
+		    !file_has_no_clock(
+		        k, t->path, t->path, k->job->table, clocks))
+			return false;
+	}
+	return words_have_no_clock(k, clocks) && input_has_no_clock(k, clocks);
+}
