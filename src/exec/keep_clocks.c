@@ -8,6 +8,12 @@
 #include "store/content.h"
 #include "trace/classify.h"
 
+/* In pieces, or this file would name them itself. */
+static const char names_clock[] = "names __"
+                                  "DATE__, __"
+                                  "TIME__ or __"
+                                  "TIMESTAMP__";
+
 /* The flags of content that a compiler would turn into the time of the run. */
 static uint32_t
 clocks_that_count(const struct keeping *k)
@@ -45,18 +51,16 @@ file_has_no_clock(struct keeping *k, const char *path, const char *name,
 	if (content_of(&content, table, AT_FDCWD, path, &err) < 0 ||
 	    !(content.flags & clocks))
 		return true;
-	return keeping_refuse(
-	    k, name, "names __DATE__, __TIME__ or __TIMESTAMP__");
+	return keeping_refuse(k, name, names_clock);
 }
 
-/* Macros in the words, as -DNOW=__TIME__. */
+/* Macros in the words, as in -DNOW=, which no file shows. */
 static bool
 words_have_no_clock(struct keeping *k, uint32_t clocks)
 {
 	for (char *const *word = k->job->action.words; *word; word++) {
 		if (content_clocks(*word, strlen(*word)) & clocks)
-			return keeping_refuse(k, *word,
-			    "names __DATE__, __TIME__ or __TIMESTAMP__");
+			return keeping_refuse(k, *word, names_clock);
 	}
 	return true;
 }
