@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "exec/rules.h"
 #include "report/event.h"
+#include "trace/classify.h"
 #include "trace/nest.h"
 
 #define DEFAULT_PATH "/bin:/usr/bin"
@@ -118,6 +119,11 @@ find_program(struct job *job, struct error *err)
 		job->program = error ? NULL : absolute(job, name);
 	} else
 		job->program = search(job, name, &error);
+	/* A compiler driver looks itself up, and would find us; it tells only the
+	 * last part of its name, so nobody can see which one it got. */
+	if (job->program && job->options.masquerade &&
+	    classify_program(job->program) == PROGRAM_COMPILER)
+		job->options.command[0] = job->program;
 	if (job->program)
 		return 0;
 	job->status = error == ENOENT || error == ENOTDIR ? 127 : 126;
