@@ -271,13 +271,14 @@ change(struct question *q, const char *path)
 	return write_to(q->trace, path);
 }
 
-/* Whether it is there shows in the answer. */
+/* Whether it is there shows in the answer, unless it is the command's own. */
 static struct touched *
 write_probing(struct trace *trace, const char *path)
 {
+	bool own = touched_get(trace, path)->written;
 	struct touched *t = write_to(trace, path);
 
-	t->probed = true;
+	t->probed |= !own;
 	return t;
 }
 
