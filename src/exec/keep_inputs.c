@@ -86,6 +86,54 @@ same_link(struct keeping *k, const struct touched *t)
 	    keeping_refuse(k, t->path, "was retargeted while the command ran");
 }
 
+/* Is it still what a program learned that only asked about it? */
+static bool
+same_stat(struct keeping *k, const struct touched *t)
+{
+	struct stat st;
+	struct stamp stamp;
+
+	if (stat(t->path, &st) < 0)
+		return keeping_refuse(
+		    k, t->path, "went away while the command ran");
+	stamp_of(&stamp, &st);
+	if (((st.st_mode ^ t->mode) & (S_IFMT | 07777)) ||
+	    ((t->facets & FACET_TIME) &&
+	        stamp.mtime_ns != t->stamp.mtime_ns) ||
+	    ((t->facets & FACET_STAT) && S_ISREG(st.st_mode) &&
+	        stamp.size != t->stamp.size))
+		return keeping_refuse(
+		    k, t->path, "changed while the command ran");
+	return true;
+}
+
+/* Is all that was seen of it still so? */
+static bool
+same_input(struct keeping *k, const struct touched *t)
+{
+	const uint32_t asked = FACET_TYPE | FACET_STAT | FACET_TIME;
+
+	if ((t->facets & FACET_CONTENT) && !same_content(k, t))
+		return false;
+	if ((t->facets & asked) && t->stamped && !same_stat(k, t))
+		return false;
+	return !t->linked || same_link(k, t);
+}
+
+/* What the fingerprint was taken of is what the command saw if it is still so: no
+ * state of a file has the stamp of an earlier one. */
+bool
+keep_same_inputs(struct keeping *k)
+{
+	for (size_t i = 0; i < k->trace->count; i++) {
+		const struct touched *t = &k->trace->touched[i];
+
+		if (!t->written && t->facets && !same_input(k, t))
+			return false;
+	}
+	return true;
+}
+
 /* A name that is missing because a folder above it is: that is what counts. */
 static void
 observe_absent(struct keeping *k, const char *path)
@@ -147,9 +195,7 @@ observe_input(struct keeping *k, const struct touched *t)
 	if ((t->facets & FACET_ABSENT) && (t->facets & ~FACET_ABSENT))
 		return keeping_refuse(
 		    k, t->path, "came or went while the command ran");
-	if ((t->facets & FACET_CONTENT) && !same_content(k, t))
-		return false;
-	if (t->linked && !same_link(k, t))
+	if (!same_input(k, t))
 		return false;
 	item = observe(k, t->path, t->facets);
 	if (t->listed) {

@@ -3,14 +3,18 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <limits.h>
+#include <linux/magic.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "exec/keeping.h"
 #include "store/content.h"
+#include "store/stamp.h"
 
 static bool
 store_blob(
@@ -83,6 +87,42 @@ keep_large(struct keeping *k, struct output *output, int fd, const char *path)
 	return store_blob(k, &output->digest, fd, output->size);
 }
 
+/* Does another process have it open for writing? A lease could not be had then.
+ * Where there are none, nobody knows. */
+static bool
+is_being_written(int fd)
+{
+	struct statfs fs;
+
+	if (fcntl(fd, F_SETSIG, SIGURG) < 0 ||
+	    fcntl(fd, F_SETLEASE, F_RDLCK) == 0) {
+		(void)fcntl(fd, F_SETLEASE, F_UNLCK);
+		return false;
+	}
+	return errno == EAGAIN && fstatfs(fd, &fs) == 0 &&
+	    fs.f_type != NFS_SUPER_MAGIC;
+}
+
+static bool
+is_still(int fd, const struct stat *then)
+{
+	struct stamp a, b;
+	struct stat now;
+
+	if (fstat(fd, &now) < 0)
+		return false;
+	stamp_of(&a, then);
+	stamp_of(&b, &now);
+	return stamp_equal(&a, &b);
+}
+
+static bool
+keep_content(struct keeping *k, struct output *output, int fd, const char *path)
+{
+	return output->size <= RECORD_INLINE ? keep_small(k, output, fd, path)
+	                                     : keep_large(k, output, fd, path);
+}
+
 static bool
 keep_file(struct keeping *k, struct output *output, const char *path,
     const struct stat *st)
@@ -94,9 +134,12 @@ keep_file(struct keeping *k, struct output *output, const char *path,
 	    st->st_mtim.tv_sec * 1000000000ll + st->st_mtim.tv_nsec;
 	if (fd < 0)
 		return keeping_refuse(k, path, "can't be read");
-	if (output->size <= RECORD_INLINE)
-		return keep_small(k, output, fd, path);
-	return keep_large(k, output, fd, path);
+	if (is_being_written(fd))
+		return keeping_refuse(
+		    k, path, "is written by another process too");
+	return keep_content(k, output, fd, path) &&
+	    (is_still(fd, st) ||
+	        keeping_refuse(k, path, "changed when the command had ended"));
 }
 
 static bool
@@ -160,6 +203,7 @@ static bool
 keep_written(struct keeping *k, const struct touched *t)
 {
 	uint32_t flags = (t->fresh ? 0 : OUTPUT_IN_PLACE) |
+	    (t->probed && t->before == 0 ? OUTPUT_LOOKED_FOR : 0) |
 	    (t->mode_set ? OUTPUT_MODE_SET : 0) |
 	    (t->time_set ? OUTPUT_TIME_SET : 0);
 	struct stat st;

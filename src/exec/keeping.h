@@ -24,6 +24,9 @@ enum place keeping_place(
 /* keep_inputs.c: what was looked at, as far as it is still so. */
 bool keep_inputs(struct keeping *k);
 
+/* keep_inputs.c: is what was looked at still so, after the fingerprint was taken? */
+bool keep_same_inputs(struct keeping *k);
+
 /* keep_inputs.c: of a command that wasn't watched, what its depfiles name. */
 bool keep_declared_inputs(struct keeping *k);
 

@@ -538,11 +538,20 @@ same_printed(const struct printed *a, const struct printed *b)
 	return memcmp(a->data.data, b->data.data, a->size) == 0;
 }
 
+/* Its mode is that of what was there, if anything was. */
+static bool
+keeps_mode(const struct output *output)
+{
+	return (output->flags & OUTPUT_IN_PLACE) &&
+	    !(output->flags & OUTPUT_MODE_SET);
+}
+
 static bool
 same_output(const struct output *a, const struct output *b)
 {
 	if (a->type != b->type || a->place != b->place ||
-	    strcmp(a->path, b->path) != 0 || a->mode != b->mode)
+	    strcmp(a->path, b->path) != 0 ||
+	    (a->mode != b->mode && !keeps_mode(a) && !keeps_mode(b)))
 		return false;
 	if (a->type == OUTPUT_LINK)
 		return strcmp(a->target, b->target) == 0;

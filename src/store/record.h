@@ -36,6 +36,9 @@ enum output_flags {
 	/* Its text holds the root and is laid out anew for another one: the
 	 * kind's rewrite() makes the file of it. */
 	OUTPUT_REWRITE = 1 << 3,
+	/* The command looked whether it was there, and it was not: had it been,
+	 * the command might have replaced it, which shows in the mode. */
+	OUTPUT_LOOKED_FOR = 1 << 4,
 };
 
 struct output {

@@ -233,8 +233,12 @@ fit_file(const struct job *job, struct piece *piece, const struct stat *there,
 		return not_as_recorded(err, piece->path, "has other names");
 	if (faccessat(AT_FDCWD, piece->path, W_OK, AT_EACCESS) < 0)
 		return not_as_recorded(err, piece->path, "can't be written");
-	if (!(output->flags & OUTPUT_MODE_SET))
-		piece->mode = there->st_mode & 07777;
+	if (output->flags & OUTPUT_MODE_SET)
+		return HIT;
+	piece->mode = there->st_mode & 07777;
+	if ((output->flags & OUTPUT_LOOKED_FOR) && piece->mode != output->mode)
+		return not_as_recorded(
+		    err, piece->path, "is there with another mode");
 	return HIT;
 }
 

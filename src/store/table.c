@@ -86,7 +86,7 @@ table_get(const struct table *table, const struct table_key *key,
 	return false;
 }
 
-/* The slot with this key, else a free one, else any. */
+/* The slot with this key, else one that is free or torn, else any. */
 static uint32_t
 choose_slot(const struct table *table, const struct table_key *key)
 {
@@ -95,7 +95,8 @@ choose_slot(const struct table *table, const struct table_key *key)
 	struct slot slot;
 
 	for (uint32_t i = 0; i < WINDOW; i++) {
-		if (!read_slot(table, home + i, &slot)) {
+		if (!read_slot(table, home + i, &slot) ||
+		    slot.check != check_of(&slot)) {
 			if (chosen == UINT32_MAX)
 				chosen = home + i;
 		} else if (memcmp(&slot.key, key, sizeof(*key)) == 0)

@@ -29,6 +29,7 @@
 #include "trace/ring.h"
 
 #define PATH_SIZE (2 * PATH_MAX)
+#define SCRIPT_SIZE (1 << 20) /* what is longer is data */
 
 static uint64_t
 argument(const struct question *q, int i)
@@ -63,6 +64,48 @@ class_of(pid_t pid)
 	return known[at].class;
 }
 
+/* Do the words or the script at `path` hold a shell's tests for what is newer? */
+static bool
+compares_times(const char *path)
+{
+	static const char *const tests[] = { "-nt", "-ot" };
+	auto_buf text = BUF_INIT;
+	struct error err;
+
+	if (buf_read_file(&text, path, &err) < 0)
+		return true;
+	for (size_t i = 0; i < sizeof(tests) / sizeof(*tests); i++) {
+		if (memmem(text.data, text.len, tests[i], 3))
+			return true;
+	}
+	return false;
+}
+
+/* What a shell does depends on its words; they are looked at once. */
+static bool
+shell_compares_times(const struct question *q)
+{
+	static pid_t asked;
+	char words[64];
+
+	if (q->trace->shells_compare_times || asked == q->pid)
+		return q->trace->shells_compare_times;
+	asked = q->pid;
+	snprintf(words, sizeof(words), "/proc/%d/cmdline", (int)q->pid);
+	q->trace->shells_compare_times = compares_times(words);
+	return q->trace->shells_compare_times;
+}
+
+/* ... and on the scripts that it reads. */
+static void
+shell_reads(const struct question *q, const char *path, uint64_t size)
+{
+	if (q->answered || q->trace->shells_compare_times ||
+	    size > SCRIPT_SIZE || class_of(q->pid) != PROGRAM_SHELL)
+		return;
+	q->trace->shells_compare_times = compares_times(path);
+}
+
 /* What a stat() by this program makes count. */
 static uint32_t
 stat_facets(const struct question *q, mode_t mode)
@@ -71,6 +114,10 @@ stat_facets(const struct question *q, mode_t mode)
 		return FACET_TYPE;
 	switch (class_of(q->pid)) {
 	case PROGRAM_COMPILER: return FACET_TYPE;
+	case PROGRAM_SHELL:
+		if (!shell_compares_times(q))
+			return FACET_STAT;
+		__attribute__((fallthrough));
 	case PROGRAM_TIMES:
 		return S_ISREG(mode) ? FACET_STAT | FACET_TIME : FACET_STAT;
 	default: return FACET_STAT;
@@ -271,13 +318,14 @@ change(struct question *q, const char *path)
 	return write_to(q->trace, path);
 }
 
-/* Whether it is there shows in the answer. */
+/* Whether it is there shows in the answer, unless it is the command's own. */
 static struct touched *
 write_probing(struct trace *trace, const char *path)
 {
+	bool own = touched_get(trace, path)->written;
 	struct touched *t = write_to(trace, path);
 
-	t->probed = true;
+	t->probed |= !own;
 	return t;
 }
 
@@ -316,6 +364,7 @@ open_to_read(struct question *q, const char *path, bool look_only)
 		return;
 	}
 	note_content(q, path, &stamp, mode);
+	shell_reads(q, path, stamp.size);
 }
 
 static void

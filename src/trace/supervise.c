@@ -628,16 +628,40 @@ now_us(void)
 	return now.tv_sec * 1000000ll + now.tv_nsec / 1000;
 }
 
+/* Let nobody wait for us at the end of a pipe that has nothing more to come. */
+static void
+let_go(const struct supervisor *s, int null)
+{
+	dup2(null, 0);
+	for (int i = 0; i < 2; i++) {
+		if (s->stream[i].from < 0)
+			dup2(null, i + 1);
+	}
+}
+
+static void
+close_strays(const struct strays *strays)
+{
+	for (int i = 0; i < strays->count; i++)
+		close(strays->fd[i]);
+}
+
 /* A copy of us sees to what outlives the command, which we can't wait for. */
 static void
 leave_behind(struct supervisor *s)
 {
+	int null;
+
 	trace_refuse(s->trace, "a process of it outlived it");
 	if (fork() != 0)
 		return;
 	prctl(PR_SET_NAME, "tarn-observer");
-	while (!all_over(s))
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	close_strays(&s->trace->strays);
+	while (!all_over(s)) {
+		let_go(s, null);
 		(void)step(s, -1);
+	}
 	_exit(0);
 }
 

@@ -82,6 +82,7 @@ struct trace {
 	char **programs; /* real paths of what was run, without doubles */
 	size_t program_count;
 	bool asked_cwd, asked_uname, asked_cpu, asked_environment;
+	bool shells_compare_times; /* a shell's text says -nt or -ot */
 	struct capture out, err;
 	uint32_t *order; /* as in struct record */
 	size_t order_count, order_cap;
