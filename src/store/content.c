@@ -167,7 +167,7 @@ listing_item(int dir, const struct dirent *entry)
 
 	if (type == DT_UNKNOWN &&
 	    fstatat(dir, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0)
-		type = IFTODT(st.st_mode);
+		type = (unsigned char)IFTODT(st.st_mode);
 	return xasprintf("%c%s", 'a' + type, entry->d_name);
 }
 
