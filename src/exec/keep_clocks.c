@@ -88,10 +88,14 @@ keep_no_clock(struct keeping *k)
 	}
 	if (!k->job->action.compiler && !runs_compiler(k))
 		return true;
+	if (k->trace->own_clocks & clocks)
+		return keeping_refuse(k, "a source of its own", names_clock);
 	for (size_t i = 0; i < k->trace->count; i++) {
 		const struct touched *t = &k->trace->touched[i];
+		bool read = t->written ? content_is_source(t->path)
+		                       : (t->facets & FACET_CONTENT) != 0;
 
-		if (!t->written && (t->facets & FACET_CONTENT) && !t->program &&
+		if (read && !t->program &&
 		    !file_has_no_clock(
 		        k, t->path, t->path, k->job->table, clocks))
 			return false;

@@ -62,6 +62,31 @@ is_text(const char *data, size_t size)
 	    !memchr(data, '\0', size < 512 ? size : 512);
 }
 
+/* A precompiled header says of no macro whether it stands for the clock. */
+static bool
+is_precompiled(const char *data, size_t size)
+{
+	return size >= 4 &&
+	    (memcmp(data, "gpch", 4) == 0 || memcmp(data, "CPCH", 4) == 0);
+}
+
+bool
+content_is_source(const char *path)
+{
+	static const char *const suffixes[] = { ".c", ".cc", ".cp", ".cpp",
+		".cxx", ".c++", ".C", ".m", ".mm", ".i", ".ii", ".S", ".h",
+		".hh", ".hpp", ".hxx", ".h++", ".H", ".inc", ".inl", ".def",
+		".ipp", ".tcc", ".l", ".y" };
+	const char *dot = strrchr(path, '.');
+
+	for (size_t i = 0; dot && i < sizeof(suffixes) / sizeof(*suffixes);
+	     i++) {
+		if (strcmp(dot, suffixes[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
 static int
 read_all(int fd, struct content *content, struct error *err)
 {
@@ -78,6 +103,8 @@ read_all(int fd, struct content *content, struct error *err)
 		hasher_add(&h, data + kept, (size_t)got);
 		if (first)
 			text = is_text(data, size);
+		if (first && is_precompiled(data, size))
+			content->flags |= TABLE_CLOCK | TABLE_TIMESTAMP;
 		first = false;
 		if (!text)
 			continue;

@@ -33,6 +33,9 @@ bool content_known(struct content *content, const struct table *table,
 /* The macros of clocks that this text names, as enum table_flags. */
 uint32_t content_clocks(const char *text, size_t size);
 
+/* Is this the name of a source that a compiler expands macros in? */
+bool content_is_source(const char *path);
+
 /* The digest of a folder's names and types, sorted; `own`, if not NULL, says
  * which names to leave out. Returns 0 or -1. */
 typedef bool content_own_fn(void *arg, const char *name);

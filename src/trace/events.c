@@ -696,6 +696,18 @@ events_started(struct trace *trace, const char *program)
 
 /* ---- changes ---- */
 
+/* A source of the command's own is gone at the end, with what it named. */
+static void
+note_own_source(struct trace *trace, const char *path)
+{
+	struct content content;
+	struct error err;
+
+	if (content_is_source(path) &&
+	    content_of(&content, NULL, AT_FDCWD, path, &err) == 0)
+		trace->own_clocks |= content.flags;
+}
+
 static void
 handle_unlink(struct question *q, const char *path)
 {
@@ -709,6 +721,9 @@ handle_unlink(struct question *q, const char *path)
 		return;
 	}
 	t = write_probing(q->trace, path);
+	if (t->before == 0 && S_ISREG(st.st_mode))
+		note_own_source(q->trace, path);
+	t = touched_get(q->trace, path);
 	t->fresh = true;
 	t->mode_set = t->time_set = false;
 }

@@ -81,6 +81,8 @@ struct trace {
 	size_t folders_made;
 	char **programs; /* real paths of what was run, without doubles */
 	size_t program_count;
+	uint32_t
+	    own_clocks; /* enum table_flags of sources that came and went */
 	bool asked_cwd, asked_uname, asked_cpu, asked_environment;
 	bool shells_compare_times; /* a shell's text says -nt or -ot */
 	struct capture out, err;
