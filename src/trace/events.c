@@ -851,6 +851,27 @@ sets_times(const struct question *q, int number)
 	    times[1].tv_nsec != UTIME_NOW;
 }
 
+/*
+ * cp, install and sed -i copy access lists. One that says no more than the mode
+ * does, with its three entries, is a way to set the mode; taking a default list
+ * away from a file takes nothing away.
+ */
+static bool
+is_plain_mode(struct question *q)
+{
+	const int plain = 4 + 3 * 8; /* bytes: a version, entries */
+	char name[64];
+	int number = q->notif->data.nr;
+	bool sets = number == SYS_setxattr || number == SYS_lsetxattr ||
+	    number == SYS_fsetxattr;
+
+	if (!process_text(q->pid, argument(q, 1), name, sizeof(name)))
+		return false;
+	return strcmp(name, "system.posix_acl_access") == 0
+	    ? sets && argument(q, 3) <= (uint64_t)plain
+	    : strcmp(name, "system.posix_acl_default") == 0 && !sets;
+}
+
 static void
 handle_change(
     struct question *q, const struct call_spec *spec, const char *path)
@@ -871,8 +892,12 @@ handle_change(
 		    (gid_t)argument(q, first + 1));
 		return;
 	}
+	if (spec->call == CALL_SETXATTR && !is_plain_mode(q)) {
+		trace_refuse(q->trace, "it set extended attributes");
+		return;
+	}
 	t = change(q, path);
-	if (spec->call == CALL_CHMOD)
+	if (spec->call == CALL_CHMOD || spec->call == CALL_SETXATTR)
 		t->mode_set = true;
 	if (spec->call == CALL_UTIME)
 		t->time_set = sets_times(q, spec->number);
@@ -1100,7 +1125,7 @@ events_handle(struct question *q)
 		return;
 	}
 	if (spec->path < 0 && spec->call != CALL_CHMOD &&
-	    spec->call != CALL_CHOWN) {
+	    spec->call != CALL_CHOWN && spec->call != CALL_SETXATTR) {
 		handle_without_path(q, spec);
 		return;
 	}
