@@ -158,8 +158,9 @@ store_all(struct keeping *k)
 	bool stored;
 
 	path_set_encode(&k->set, &set);
-	stored = take_fingerprint(k, &set, &name, &look) && keep_same_inputs(k) &&
-	    store_record(k) && store_path_set(k, &name, &set, &look.hint);
+	stored = take_fingerprint(k, &set, &name, &look) &&
+	    keep_same_inputs(k) && store_record(k) &&
+	    store_path_set(k, &name, &set, &look.hint);
 	look_release(&look);
 	return stored;
 }

@@ -98,8 +98,7 @@ same_stat(struct keeping *k, const struct touched *t)
 		    k, t->path, "went away while the command ran");
 	stamp_of(&stamp, &st);
 	if (((st.st_mode ^ t->mode) & (S_IFMT | 07777)) ||
-	    ((t->facets & FACET_TIME) &&
-	        stamp.mtime_ns != t->stamp.mtime_ns) ||
+	    ((t->facets & FACET_TIME) && stamp.mtime_ns != t->stamp.mtime_ns) ||
 	    ((t->facets & FACET_STAT) && S_ISREG(st.st_mode) &&
 	        stamp.size != t->stamp.size))
 		return keeping_refuse(
