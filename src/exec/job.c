@@ -264,9 +264,6 @@ job_open(struct job *job, struct error *err)
 		environment_leave_out(job->options.no_env.item[i]);
 	if (find_program(job, err) < 0)
 		return -1;
-	/* A compiler that looks for its parts by its name must not find us. */
-	if (job->options.masquerade)
-		job->options.command[0] = job->program;
 	look_at_streams(job);
 	job->nested = nest_ask() != NEST_NONE;
 	if (!job->options.disable && !job->note[0])
