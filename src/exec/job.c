@@ -344,12 +344,13 @@ add_leaf(void *arg, struct location *leaf)
 }
 
 static void
-append(struct job *job, const char *path, const struct buf *line)
+append(
+    struct job *job, const char *path, uint64_t limit, const struct buf *line)
 {
 	struct error err = { 0 };
 
 	/* Standard error is the command's: nothing of ours, unless asked. */
-	if (event_append(path, line, &err) < 0 && job->options.explain)
+	if (event_append(path, limit, line, &err) < 0 && job->options.explain)
 		fprintf(stderr, "tarn-exec: %s\n", err.text);
 }
 
@@ -407,10 +408,10 @@ job_tell(struct job *job)
 	if (job->tarn_dir) {
 		auto_free char *path = event_path(job->tarn_dir);
 
-		append(job, path, &line);
+		append(job, path, EVENT_LIMIT, &line);
 	}
 	if (events && *events)
-		append(job, events, &line);
+		append(job, events, 0, &line);
 	if (job->options.explain)
 		explain(job);
 }

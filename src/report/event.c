@@ -3,6 +3,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -119,8 +122,24 @@ event_format(const struct event *event, struct buf *to)
 	buf_add(to, "}\n", 2);
 }
 
+/* The file grew long: it makes room for a new one. One process does that, and
+ * only to the file that it wrote to. */
+static void
+rotate(const char *path, int fd)
+{
+	auto_free char *old = xasprintf(
+	    "%.*s.1.jsonl", (int)(strlen(path) - strlen(".jsonl")), path);
+	struct stat ours, there;
+
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0 || fstat(fd, &ours) < 0 ||
+	    stat(path, &there) < 0 || ours.st_ino != there.st_ino)
+		return;
+	(void)rename(path, old);
+}
+
 int
-event_append(const char *path, const struct buf *line, struct error *err)
+event_append(
+    const char *path, uint64_t limit, const struct buf *line, struct error *err)
 {
 	int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY;
 	auto_close int fd = open(path, flags, 0666);
@@ -134,6 +153,8 @@ event_append(const char *path, const struct buf *line, struct error *err)
 		return error_errno(err, "cannot open '%s'", path);
 	if (file_write_all(fd, line->data, line->len) < 0)
 		return error_errno(err, "cannot append to '%s'", path);
+	if (limit > 0 && lseek(fd, 0, SEEK_CUR) > (off_t)limit)
+		rotate(path, fd);
 	return 0;
 }
 

@@ -40,8 +40,14 @@ struct event {
 /* Format it, newline included. */
 void event_format(const struct event *event, struct buf *to);
 
-/* Append the line to `path`. Returns 0 or -1. */
-int event_append(const char *path, const struct buf *line, struct error *err);
+/* $TARN_DIR/events.jsonl becomes events.1.jsonl, in place of an older one, when
+ * it is longer than this, in bytes. */
+#define EVENT_LIMIT (64u << 20)
+
+/* Append the line to `path`, a .jsonl that is rotated beyond `limit`; 0: never,
+ * and any name. Returns 0 or -1. */
+int event_append(const char *path, uint64_t limit, const struct buf *line,
+    struct error *err);
 
 /* $TARN_DIR/events.jsonl. The caller frees it. */
 char *event_path(const char *tarn_dir);
