@@ -344,6 +344,7 @@ def test_assembly_exists(p):
 
 
 def test_output_read_only(p):
+    p.for_everybody()
     source(p)
     p.twice(CC)
     p.twice("gcc -S a.c")

@@ -166,6 +166,11 @@ class Project:
 
     # ---- running ----
 
+    def for_everybody(self):
+        """Let other users run the program too, wherever the build lies."""
+        if os.path.dirname(self.program) != self.top:
+            self.program = shutil.copy(self.program, self.top)
+
     def shell(self, text):
         subprocess.run(text, shell=True, cwd=self.root, env=self.env, check=True)
 

@@ -70,6 +70,7 @@ def nobody(p, words):
 
 def test_read_only_lake(p):
     need("setpriv")
+    p.for_everybody()
     source(p)
     p.twice(CC)
     p.clean()
