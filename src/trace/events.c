@@ -329,6 +329,105 @@ write_probing(struct trace *trace, const char *path)
 	return t;
 }
 
+/* ---- links that the command made ---- */
+
+static bool
+is_made(const struct trace *trace, const char *path)
+{
+	const struct touched *t = trace_find(trace, path);
+
+	return t ? t->written : trace_is_own(trace, path);
+}
+
+/* Where the link at path[0,size) leads, with what is behind it, in its place. */
+static bool
+follow_link(char *path, size_t size)
+{
+	char target[PATH_MAX], to[PATH_SIZE], rest[PATH_SIZE];
+	ssize_t got;
+
+	snprintf(rest, sizeof(rest), "%s", path + size);
+	path[size] = '\0';
+	got = readlink(path, target, sizeof(target) - 1);
+	if (got > 0) {
+		target[got] = '\0';
+		*strrchr(path, '/') = '\0';
+		if (target[0] == '/')
+			to[0] = '\0';
+		else if (!realpath(path[0] ? path : "/", to))
+			got = -1;
+		else if (!to[1])
+			to[0] = '\0';
+		path[strlen(path)] = '/';
+	}
+	if (got > 0 && process_join(to, sizeof(to), target) &&
+	    strlen(to) + strlen(rest) < PATH_SIZE) {
+		memcpy(path, to, strlen(to) + 1);
+		memcpy(path + strlen(to), rest, strlen(rest) + 1);
+		path_tidy(path);
+		return true;
+	}
+	memcpy(path + size, rest, strlen(rest) + 1);
+	return false;
+}
+
+/* The first link in `path` that the command made. */
+static bool
+follow_one(const struct trace *trace, char *path, bool last)
+{
+	for (size_t at = 1;; at++) {
+		struct stat st;
+		char end = path[at];
+		bool link;
+
+		if (end != '/' && end != '\0')
+			continue;
+		if (end == '\0' && !last)
+			return false;
+		path[at] = '\0';
+		link = is_made(trace, path) && lstat(path, &st) == 0 &&
+		    S_ISLNK(st.st_mode);
+		path[at] = end;
+		if (link)
+			return follow_link(path, at);
+		if (end == '\0')
+			return false;
+	}
+}
+
+/*
+ * What lies behind a link that the command made is no work of its own: it is
+ * known by the name that it had without the link. `last`: the last name is
+ * followed, too.
+ */
+static void
+pass_own_links(const struct trace *trace, char *path, bool last)
+{
+	if (trace->links_made == 0)
+		return;
+	for (int i = 0; i < 40 && follow_one(trace, path, last); i++)
+		;
+}
+
+/* Does this call look behind a link at the end of its path? */
+static bool
+follows_last(const struct call_spec *spec, uint64_t flags)
+{
+	switch (spec->call) {
+	case CALL_OPEN:
+		return !(flags & O_NOFOLLOW) &&
+		    (flags & (O_CREAT | O_EXCL)) != (O_CREAT | O_EXCL);
+	case CALL_STAT: return !(flags & AT_SYMLINK_NOFOLLOW);
+	case CALL_OPENAT2:
+	case CALL_ACCESS:
+	case CALL_CHDIR:
+	case CALL_EXEC:
+	case CALL_CHMOD:
+	case CALL_TRUNCATE: return true;
+	default: return false;
+	}
+}
+
 /* ---- open ---- */
 
 static void
@@ -793,6 +892,8 @@ handle_rename(
 	if (!t)
 		return;
 	t->time_set = times, t->mode_set = mode;
+	if (S_ISLNK(st.st_mode))
+		q->trace->links_made++;
 	if (S_ISDIR(st.st_mode)) {
 		t->tree = true;
 		q->trace->folders_made++;
@@ -816,8 +917,10 @@ handle_link(struct question *q, const char *from, const char *to)
 	}
 	if (S_ISREG(mode))
 		note_content(q, from, &stamp, mode);
-	else
+	else {
 		note_link(q, from);
+		q->trace->links_made++;
+	}
 	(void)arrive(q, to, false);
 }
 
@@ -1025,6 +1128,7 @@ handle_two_paths(
 
 	if (!path_of(q, at ? 2 : -1, at ? 3 : 1, to))
 		return;
+	pass_own_links(q->trace, to, false);
 	if (spec->call == CALL_RENAME)
 		handle_rename(q, from, to,
 		    spec->flags < 0 ? 0 : argument(q, spec->flags));
@@ -1052,10 +1156,11 @@ handle_openat2(struct question *q, const char *path)
 }
 
 static void
-handle_path(struct question *q, const struct call_spec *spec, const char *path)
+handle_path(struct question *q, const struct call_spec *spec, char *path)
 {
 	uint64_t flags = spec->flags < 0 ? 0 : argument(q, spec->flags);
 
+	pass_own_links(q->trace, path, follows_last(spec, flags));
 	switch (spec->call) {
 	case CALL_OPEN:
 		if (spec->number == SYS_creat)
@@ -1075,6 +1180,9 @@ handle_path(struct question *q, const struct call_spec *spec, const char *path)
 	case CALL_UNLINK: handle_unlink(q, path); break;
 	case CALL_MKDIR: handle_mkdir(q, path); break;
 	case CALL_SYMLINK:
+		q->trace->links_made++;
+		(void)arrive(q, path, false);
+		break;
 	case CALL_MKNOD: (void)arrive(q, path, false); break;
 	case CALL_RENAME:
 	case CALL_LINK: handle_two_paths(q, spec, path); break;
@@ -1146,6 +1254,7 @@ events_logged(struct question *q, int op, const char *path)
 	}
 	memcpy(tidy, path, strlen(path) + 1);
 	path_tidy(tidy);
+	pass_own_links(q->trace, tidy, op != RING_LSTAT && op != RING_READLINK);
 	switch (op) {
 	case RING_OPEN: handle_open(q, tidy, O_RDONLY); break;
 	case RING_STAT: handle_stat(q, tidy, true); break;

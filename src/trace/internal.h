@@ -54,4 +54,8 @@ bool process_path(
     pid_t pid, int folder, uint64_t address, char *to, size_t size);
 void path_tidy(char *path);
 
+/* process.c: `name` as seen from `folder`, a real path without a slash at its
+ * end, in its place. False if there is no room. */
+bool process_join(char *folder, size_t size, const char *name);
+
 #endif

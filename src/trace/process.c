@@ -80,8 +80,8 @@ path_tidy(char *path)
 }
 
 /* The folder is a real path, so that leading ".." can be taken off with it. */
-static bool
-join(char *folder, size_t size, const char *name)
+bool
+process_join(char *folder, size_t size, const char *name)
 {
 	size_t len = strlen(folder), more;
 
@@ -123,7 +123,7 @@ process_path(pid_t pid, int folder, uint64_t address, char *to, size_t size)
 		return false;
 	if (to[0] != '/')
 		return false; /* a pipe, or deleted */
-	if (name[0] && !join(to, size, name))
+	if (name[0] && !process_join(to, size, name))
 		return false;
 	path_tidy(to);
 	return true;

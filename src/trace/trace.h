@@ -78,7 +78,7 @@ struct trace {
 	size_t count, cap;
 	uint32_t *index; /* hash table over touched */
 	size_t index_size;
-	size_t folders_made;
+	size_t folders_made, links_made;
 	char **programs; /* real paths of what was run, without doubles */
 	size_t program_count;
 	uint32_t
