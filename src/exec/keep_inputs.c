@@ -204,10 +204,22 @@ observe_input(struct keeping *k, const struct touched *t)
 	return true;
 }
 
+/* Does it have a mode that only a file that was there before could give it? */
+static bool
+keeps_odd_mode(const struct keeping *k, const struct touched *t)
+{
+	struct stat st;
+
+	return t->before == S_IFREG && !t->fresh && !t->mode_set &&
+	    lstat(t->path, &st) == 0 &&
+	    (st.st_mode & 07777) != (0666 & ~k->job->umask);
+}
+
 /* A written path is an input as far as it was looked at before. */
 static bool
 observe_output(struct keeping *k, const struct touched *t)
 {
+	const uint32_t looks = FACET_STAT | FACET_TIME;
 	bool room = k->job->action.compiler &&
 	    (t->before == 0 || t->before == S_IFREG) && !t->digested;
 	uint32_t facets = 0;
@@ -215,8 +227,12 @@ observe_output(struct keeping *k, const struct touched *t)
 
 	if (t->probed)
 		facets |= room ? FACET_ROOM : FACET_BEFORE;
+	if (keeps_odd_mode(k, t))
+		facets = (facets & ~FACET_ROOM) | FACET_BEFORE;
 	if (t->digested)
 		facets |= FACET_CONTENT;
+	if (t->before == S_IFREG && t->stamped)
+		facets |= t->facets & looks;
 	if (!facets)
 		return true;
 	item = observe(k, t->path, facets);
@@ -224,6 +240,9 @@ observe_output(struct keeping *k, const struct touched *t)
 	item->known = t->digested;
 	item->digest = t->digest;
 	item->can_run = t->mode & 0111;
+	item->stamped = facets & looks;
+	item->mode = t->mode;
+	item->stamp = t->stamp;
 	return true;
 }
 

@@ -141,6 +141,16 @@ mix_stat(struct looking *l, const struct glance *g, uint32_t facets)
 	mixer_add(&l->mixer, g->st.st_mode);
 }
 
+/* Of a file that was looked at and then written: as it was before. */
+static void
+stat_as_known(const struct observation *item, struct stat *st)
+{
+	*st = (struct stat){ .st_mode = item->mode,
+		.st_size = (off_t)item->stamp.size };
+	st->st_mtim.tv_sec = item->stamp.mtime_ns / 1000000000;
+	st->st_mtim.tv_nsec = item->stamp.mtime_ns % 1000000000;
+}
+
 /* What is there, and, if that counts, whether it is a link: of most paths one
  * question answers both. */
 static int
@@ -150,6 +160,10 @@ ask(struct looking *l, struct glance *g, uint32_t facets)
 	int at, outcome;
 	const char *path = path_now(l, &at);
 
+	if (l->known && l->known->item[l->at].stamped) {
+		stat_as_known(&l->known->item[l->at], &g->st);
+		return HIT;
+	}
 	if (fstatat(at, path, &g->st, link ? AT_SYMLINK_NOFOLLOW : 0) < 0)
 		return no_match(l, "is gone");
 	if (!link || !S_ISLNK(g->st.st_mode))

@@ -57,6 +57,9 @@ struct observation {
 	struct digest digest; /* FACET_CONTENT, FACET_LISTING */
 	bool can_run;         /* FACET_CONTENT */
 	int type;             /* FACET_BEFORE, FACET_ROOM: 0 or S_IFMT bits */
+	bool stamped;         /* these are known, too: */
+	uint32_t mode;        /* FACET_STAT */
+	struct stamp stamp;   /* FACET_STAT, FACET_TIME */
 };
 
 struct path_set {

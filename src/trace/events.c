@@ -289,11 +289,18 @@ static struct touched *
 write_to(struct trace *trace, const char *path)
 {
 	struct touched *t = touched_get(trace, path);
+	struct stamp stamp;
+	struct stat st;
 
 	if (t->written)
 		return t;
 	t->before = type_of(path);
 	t->written = true;
+	if ((t->facets & (FACET_STAT | FACET_TIME)) && !t->stamped &&
+	    stat(path, &st) == 0) {
+		stamp_of(&stamp, &st);
+		note_stat(t, &stamp, st.st_mode);
+	}
 	if (t->facets &
 	    (FACET_ABSENT | FACET_LINK | FACET_TYPE | FACET_STAT | FACET_TIME))
 		t->probed = true;
