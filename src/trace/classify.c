@@ -25,7 +25,7 @@ static const struct rule rules[] = {
 	{ "/dev/fd", SPECIAL_TOLERATED },
 	{ "/dev/stdin", SPECIAL_STDIN },
 	{ "/dev/fd/0", SPECIAL_STDIN },
-	{ "/proc/self/fd/0", SPECIAL_STDIN },
+	{ "/proc/*/fd/0", SPECIAL_STDIN },
 	{ "/proc/cpuinfo", SPECIAL_CPU },
 	{ "/sys/devices/system/cpu*", SPECIAL_CPU },
 	{ "/proc/version", SPECIAL_UNAME },
@@ -44,6 +44,9 @@ static const struct rule rules[] = {
 	{ "/proc/sys/vm/*", SPECIAL_TOLERATED },
 	{ "/sys/fs/cgroup*", SPECIAL_TOLERATED },
 	{ "/sys/kernel/mm/*", SPECIAL_TOLERATED },
+	{ "/proc/*/cwd/*", SPECIAL_REFUSED },
+	{ "/proc/*/root/*", SPECIAL_REFUSED },
+	{ "/proc/*/fd/*/*", SPECIAL_REFUSED },
 	{ "/proc/self", SPECIAL_TOLERATED },
 	{ "/proc/self/*", SPECIAL_TOLERATED },
 	{ "/proc/thread-self/*", SPECIAL_TOLERATED },
@@ -63,6 +66,15 @@ below(const char *path, const char *folder)
 	    (path[size] == '/' || path[size] == '\0');
 }
 
+/* Through a folder that some process has open to any file there is. */
+static bool
+leads_elsewhere(const char *path)
+{
+	return fnmatch("/proc/*/cwd/*", path, 0) == 0 ||
+	    fnmatch("/proc/*/root/*", path, 0) == 0 ||
+	    fnmatch("/proc/*/fd/*/*", path, 0) == 0;
+}
+
 enum special
 classify_path(const char *path, int opened)
 {
@@ -72,7 +84,8 @@ classify_path(const char *path, int opened)
 	for (size_t i = 0; i < sizeof(rules) / sizeof(*rules); i++) {
 		if (fnmatch(rules[i].pattern, path, 0) != 0)
 			continue;
-		if (!opened && rules[i].special != SPECIAL_NONE)
+		if (!opened && rules[i].special != SPECIAL_NONE &&
+		    !leads_elsewhere(path))
 			return SPECIAL_TOLERATED;
 		return rules[i].special;
 	}

@@ -1040,14 +1040,12 @@ handle_descriptor(struct question *q, const struct call_spec *spec)
 
 	if (!leads_outside(q, fd))
 		return;
-	if (spec->call == CALL_DUP) {
-		if (spec->number == SYS_fcntl && command != F_DUPFD &&
-		    command != F_DUPFD_CLOEXEC)
-			return;
-		/* Shells put it aside and take it back before it is used. */
-		if (class_of(q->pid) == PROGRAM_SHELL)
-			return;
-	}
+	/* Shells put it aside, where no program looks, and take it back before
+	 * it is used. Any other copy is to use it by another number. */
+	if (spec->number == SYS_fcntl &&
+	    ((command != F_DUPFD && command != F_DUPFD_CLOEXEC) ||
+	        (class_of(q->pid) == PROGRAM_SHELL && argument(q, 2) >= 10)))
+		return;
 	if (fd == 0)
 		trace_refuse(q->trace, "it read its standard input");
 	else
