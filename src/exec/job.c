@@ -195,8 +195,9 @@ look_at_streams(struct job *job)
 
 	job->out_tty = isatty(1);
 	job->err_tty = isatty(2);
-	job->one_stream = fstat(1, &out) == 0 && fstat(2, &err) == 0 &&
-	    out.st_dev == err.st_dev && out.st_ino == err.st_ino;
+	job->one_stream = !(job->closed & 6) && fstat(1, &out) == 0 &&
+	    fstat(2, &err) == 0 && out.st_dev == err.st_dev &&
+	    out.st_ino == err.st_ino;
 }
 
 static void

@@ -31,8 +31,9 @@ struct job {
 	char *program;               /* owned; the file to run */
 	mode_t umask;
 	bool one_stream, out_tty, err_tty;
-	unsigned closed;       /* bit N: descriptor N was not open */
-	struct words owned;    /* texts that `options` borrow from us */
+	unsigned closed;               /* bit N: descriptor N was not open */
+	struct words owned;            /* texts that `options` borrow from us */
+	void (*file_size_signal)(int); /* what SIGXFSZ was for us */
 	bool nested;           /* inside of another tarn-exec's action */
 	Tarn__Config *config;  /* may be NULL */
 	struct location *tree; /* may be NULL: nothing to ask */

@@ -160,10 +160,12 @@ run(struct job *job, struct trace *trace)
 		.accelerate = job->action.accelerate,
 		.one_stream = job->one_stream,
 		.input = job->input,
+		.file_size_signal = job->file_size_signal,
 		.strays = strays,
 	};
 	if (trace_run(trace, &err) < 0) {
 		/* Not even a pipe or a process: be the command itself. */
+		signal(SIGXFSZ, job->file_size_signal);
 		execve(job->program, job->action.words, environ);
 		say_cannot_run(job, errno);
 		job_tell(job);
@@ -343,6 +345,8 @@ main(int argc, char **argv)
 	struct error err = { 0 };
 	int status;
 
+	/* Beyond the limit, our own files are an error and not the end. */
+	job.file_size_signal = signal(SIGXFSZ, SIG_IGN);
 	if (options_parse(&job.options, argc, argv, &err) < 0) {
 		fprintf(stderr, "tarn-exec: %s\n", err.text);
 		return 125;

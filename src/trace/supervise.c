@@ -425,6 +425,7 @@ become_command(struct supervisor *s, int channel)
 	if (s->ring)
 		env = accelerated_environment(s);
 	signal(SIGCHLD, s->old_child);
+	signal(SIGXFSZ, trace->file_size_signal);
 	sigprocmask(SIG_SETMASK, &s->old_mask, NULL);
 	if (trace->observe) {
 		listener = filter_install(s->ring != NULL, &trace->strays);

@@ -66,6 +66,7 @@ struct trace {
 	bool accelerate; /* a known compiler driver: try the library */
 	bool one_stream; /* stdout and stderr are one open file */
 	int input;       /* file for its stdin, or -1: as ours */
+	void (*file_size_signal)(int); /* what SIGXFSZ is for it */
 	struct strays strays;
 
 	/* Out: */
