@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,12 +17,17 @@ int
 file_write_all(int fd, const void *data, size_t size)
 {
 	const char *p = data;
+	struct pollfd full = { .fd = fd, .events = POLLOUT };
 
 	while (size > 0) {
 		ssize_t done = write(fd, p, size);
 
 		if (done < 0 && errno == EINTR)
 			continue;
+		if (done < 0 && errno == EAGAIN) {
+			(void)poll(&full, 1, -1);
+			continue;
+		}
 		if (done < 0)
 			return -1;
 		p += done;
