@@ -115,12 +115,13 @@ action_names_root(const char *text, const char *root)
 
 /* One word, with marks in place of the root. */
 static void
-key_word(const struct action *action, const char *word, struct hasher *h)
+key_word(const struct action *action, const char *word, bool literal,
+    struct hasher *h)
 {
 	auto_buf text = BUF_INIT;
 	const char *at;
 
-	while (action->known && !strchr(word, '\001') &&
+	while (!literal && action->known && !strchr(word, '\001') &&
 	    (at = find_root(word, action->root))) {
 		buf_add(&text, word, (size_t)(at - word));
 		buf_add(&text, ROOT_MARK, 2);
@@ -133,7 +134,7 @@ key_word(const struct action *action, const char *word, struct hasher *h)
 void
 action_key_words(const struct action *action, struct hasher *h)
 {
-	bool after_o = false;
+	bool after_o = false, after_define = false;
 
 	for (char *const *word = action->words; *word; word++) {
 		if (action->output_free && after_o)
@@ -142,7 +143,10 @@ action_key_words(const struct action *action, struct hasher *h)
 		    (*word)[2])
 			hasher_add_text(h, "-o\001O");
 		else
-			key_word(action, *word, h);
+			/* A macro's length may show where its text does not. */
+			key_word(action, *word,
+			    after_define || strncmp(*word, "-D", 2) == 0, h);
 		after_o = strcmp(*word, "-o") == 0;
+		after_define = strcmp(*word, "-D") == 0;
 	}
 }
