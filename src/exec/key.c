@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/personality.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -56,6 +57,21 @@ add_limits(struct hasher *h)
 	}
 }
 
+/* How wide lines may be there, and what it understands. */
+static void
+add_terminal(int fd, struct hasher *h)
+{
+	struct winsize window = { 0 };
+	const char *term = getenv("TERM");
+
+	if (!isatty(fd))
+		return;
+	(void)ioctl(fd, TIOCGWINSZ, &window);
+	hasher_add_number(h, window.ws_col);
+	hasher_add_number(h, window.ws_row);
+	hasher_add_text(h, term ? term : "");
+}
+
 static void
 add_streams(const struct job *job, struct hasher *h)
 {
@@ -63,6 +79,8 @@ add_streams(const struct job *job, struct hasher *h)
 	hasher_add_number(h, job->out_tty);
 	hasher_add_number(h, job->err_tty);
 	hasher_add_number(h, job->one_stream);
+	for (int fd = 1; fd <= 2; fd++)
+		add_terminal(fd, h);
 	/* Compilers don't ask whether they could be typed at. */
 	if (!job->action.compiler)
 		hasher_add_number(h, (uint64_t)isatty(0));
