@@ -19,7 +19,8 @@ enum special classify_path(const char *path, int opened);
 enum program_class {
 	PROGRAM_UNKNOWN,
 	PROGRAM_COMPILER, /* looks for paths and content, not at times or modes */
-	PROGRAM_TIMES,    /* looks at times of modification */
+	PROGRAM_TIMES,    /* looks at times of modification, of files */
+	PROGRAM_ALL_TIMES, /* ... and of folders */
 	PROGRAM_SHELL,
 	PROGRAM_REFUSED, /* its result is the clock, the host, chance */
 };

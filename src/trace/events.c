@@ -120,6 +120,7 @@ stat_facets(const struct question *q, mode_t mode)
 		__attribute__((fallthrough));
 	case PROGRAM_TIMES:
 		return S_ISREG(mode) ? FACET_STAT | FACET_TIME : FACET_STAT;
+	case PROGRAM_ALL_TIMES: return FACET_STAT | FACET_TIME;
 	default: return FACET_STAT;
 	}
 }
@@ -1226,6 +1227,27 @@ handle_without_path(struct question *q, const struct call_spec *spec)
 	}
 }
 
+/* Of an open file all is known but its mode and time. */
+static void
+handle_fstat(struct question *q)
+{
+	char path[PATH_SIZE];
+	struct touched *t;
+	struct stamp stamp;
+	struct stat st;
+
+	if (class_of(q->pid) == PROGRAM_COMPILER || !path_of(q, 0, -1, path) ||
+	    is_special(q, path, false) || stat(path, &st) < 0 ||
+	    !S_ISREG(st.st_mode))
+		return;
+	t = unwritten(q->trace, path);
+	if (!t)
+		return;
+	stamp_of(&stamp, &st);
+	t->facets |= stat_facets(q, st.st_mode);
+	note_stat(t, &stamp, st.st_mode);
+}
+
 void
 events_handle(struct question *q)
 {
@@ -1242,8 +1264,10 @@ events_handle(struct question *q)
 		handle_without_path(q, spec);
 		return;
 	}
-	if (is_fstat(q, spec))
+	if (is_fstat(q, spec)) {
+		handle_fstat(q);
 		return;
+	}
 	if (path_of(q, spec->folder, spec->path, path))
 		handle_path(q, spec, path);
 }
