@@ -166,12 +166,25 @@ store_all(struct keeping *k)
 }
 
 static bool
+is_below(const char *path, const char *folder)
+{
+	size_t size = strlen(folder);
+
+	return strncmp(path, folder, size) == 0 &&
+	    (path[size] == '/' || path[size] == '\0');
+}
+
+static bool
 gather(struct keeping *k)
 {
 	if (k->trace->refusal[0]) {
 		snprintf(k->text, sizeof(k->text), "%s", k->trace->refusal);
 		return false;
 	}
+	if (is_below(k->job->root, k->job->tarn_dir) ||
+	    is_below(k->job->cwd, k->job->tarn_dir))
+		return keeping_refuse(k, k->job->tarn_dir,
+		    "is the cache, and the command works in it");
 	fill_record(k);
 	if (!(k->trace->observe ? keep_inputs(k) && keep_outputs(k)
 	                        : keep_declared_inputs(k)) ||

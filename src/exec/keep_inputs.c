@@ -317,7 +317,7 @@ observe_machine(struct keeping *k)
 		    PLACE_MACHINE, "cpu" },
 		{ k->trace->asked_cwd && !plain, PLACE_MACHINE, "cwd" },
 		{ k->scan.found[SCAN_ROOT], PLACE_MACHINE, "root" },
-		{ k->scan.found[SCAN_PWD], PLACE_VARIABLE, "PWD" },
+		{ true, PLACE_MACHINE, "pwd" },
 	};
 
 	for (size_t i = 0; i < sizeof(facts) / sizeof(*facts); i++) {

@@ -270,6 +270,21 @@ add_all_variables(const struct world *world, struct buf *to)
 		world->add_variable(sorted[i], to);
 }
 
+/* What a program that trusts PWD takes the working directory for, if that is
+ * another name of it. */
+static const char *
+other_name(const struct world *world)
+{
+	const char *pwd = variable(world, "PWD");
+	struct stat here, there;
+
+	return pwd && pwd[0] == '/' && strcmp(pwd, world->cwd) != 0 &&
+	        stat(pwd, &there) == 0 && stat(world->cwd, &here) == 0 &&
+	        here.st_dev == there.st_dev && here.st_ino == there.st_ino
+	    ? pwd
+	    : NULL;
+}
+
 /* The text of a variable or of a fact about the machine. */
 static void
 add_fact(const struct looking *l, struct buf *to)
@@ -287,6 +302,8 @@ add_fact(const struct looking *l, struct buf *to)
 		value = l->world->root;
 	else if (strcmp(name, "cwd") == 0)
 		value = l->world->cwd;
+	else if (strcmp(name, "pwd") == 0)
+		value = other_name(l->world);
 	else if (strcmp(name, "cpu") == 0) {
 		machine_add_cpu(to);
 		return;
