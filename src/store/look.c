@@ -57,7 +57,8 @@ struct looking {
 	size_t cap;
 	struct buf links;
 	struct mixer mixer;
-	bool settled; /* every stamp so far */
+	bool settled;  /* every stamp so far */
+	bool dangling; /* an absent name was a link that leads nowhere */
 };
 
 void
@@ -201,7 +202,13 @@ glance_absent(struct looking *l)
 	int at;
 	const char *path = path_now(l, &at);
 
-	if (fstatat(at, path, &st, 0) < 0 && (gone() || errno == ELOOP))
+	if (fstatat(at, path, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+		/* Its folder's stamp can't tell when a link gets a target. */
+		l->dangling = true;
+		if (fstatat(at, path, &st, 0) == 0)
+			return no_match(l, "is there now");
+	}
+	if (gone() || errno == ELOOP)
 		return HIT;
 	return no_match(l, "is there now");
 }
@@ -428,6 +435,7 @@ glance_absent_group(struct looking *l)
 	bool settled;
 	int sure = absent_at_once(l, &key, &settled);
 
+	l->dangling = false;
 	if (!sure)
 		enter_folder(l);
 	else
@@ -446,7 +454,7 @@ glance_absent_group(struct looking *l)
 		}
 	}
 	leave_folder(l);
-	if (!sure && settled && !l->known)
+	if (!sure && settled && !l->dangling && !l->known)
 		table_put(l->world->table, &key, &nothing, 0);
 	return HIT;
 }
