@@ -336,7 +336,8 @@ build(struct job *job, struct piece *piece, struct error *err)
 	outcome = fill(job, output, fd, err);
 	if (outcome != HIT)
 		return outcome;
-	if ((piece->mode & job->restore->umask) != 0 &&
+	/* Writing took set-id bits away. */
+	if ((piece->mode & (job->restore->umask | 07000)) != 0 &&
 	    fchmod(fd, piece->mode) < 0)
 		return error_errno(
 		    err, "cannot set the mode of '%s'", piece->path);
@@ -360,17 +361,28 @@ put(struct job *job, struct piece *piece, struct error *err)
 	const struct output *output = piece->output;
 
 	if (output->type == OUTPUT_FOLDER) {
-		if (mkdir(piece->path, output->mode) < 0)
+		if (mkdir(piece->path, output->mode | 0700) < 0)
 			return error_errno(
 			    err, "cannot create folder '%s'", piece->path);
-		if ((output->mode & job->restore->umask) != 0)
-			(void)chmod(piece->path, output->mode);
 		return HIT;
 	}
 	if (rename(piece->temp, piece->path) < 0)
 		return error_errno(
 		    err, "cannot put '%s' in place", piece->path);
 	free(take(piece->temp));
+	return HIT;
+}
+
+/* When all is in it, since it may be one that can't be written. */
+static int
+finish_folder(struct job *job, struct piece *piece, struct error *err)
+{
+	const struct output *output = piece->output;
+
+	if (output->type == OUTPUT_FOLDER &&
+	    ((output->mode & job->restore->umask) != 0 ||
+	        (output->mode & 0700) != 0700))
+		(void)chmod(piece->path, output->mode);
 	return HIT;
 }
 
@@ -419,6 +431,8 @@ restore_outputs(const struct restore *restore, const struct record *record,
 		outcome = each(&job, build, err);
 	if (outcome == HIT)
 		outcome = each(&job, put, err);
+	if (outcome == HIT)
+		outcome = each(&job, finish_folder, err);
 	for (size_t i = 0; i < record->count; i++) {
 		if (job.piece[i].temp)
 			(void)unlink(job.piece[i].temp);
