@@ -67,8 +67,8 @@ keep_small(struct keeping *k, struct output *output, int fd, const char *path)
 		    k, path, "changed when the command had ended");
 	buf_add(&output->contents, data, (size_t)got);
 	digest_bytes(&output->digest, data, (size_t)got);
-	if (!unroot(k, output, path))
-		scan_bytes(&k->scan, data, (size_t)got);
+	(void)unroot(k, output, path);
+	scan_bytes(&k->scan, output->contents.data, output->size);
 	return true;
 }
 
