@@ -90,9 +90,29 @@ action_add_source(struct action *action, const char *path)
 	action->sources[action->source_count++] = action_path(action, path);
 }
 
-/* Where `root` stands in `text` as a whole path or the beginning of one. */
+/* Does a path begin at `at`, and not before it? */
+static bool
+begins_path(const char *word, const char *at)
+{
+	static const char *const options[] = { "-I", "-L", "-isystem",
+		"-iquote", "-idirafter", "-include", "-imacros", "-isysroot",
+		"-MF", "-MT", "-MQ", "-o", "@" };
+	size_t size = (size_t)(at - word);
+
+	if (size == 0 || strchr("=:,;\"' ", at[-1]))
+		return true;
+	for (size_t i = 0; i < sizeof(options) / sizeof(*options); i++) {
+		if (strlen(options[i]) == size &&
+		    memcmp(word, options[i], size) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Where, from `text` on, `root` stands in `word` as a whole path or the
+ * beginning of one. */
 static const char *
-find_root(const char *text, const char *root)
+find_root(const char *word, const char *text, const char *root)
 {
 	size_t size = strlen(root);
 	const char *at = text;
@@ -100,7 +120,8 @@ find_root(const char *text, const char *root)
 	if (size < 2)
 		return NULL;
 	while ((at = strstr(at, root))) {
-		if (!at[size] || strchr("/:,=;\"' ", at[size]))
+		if ((!at[size] || strchr("/:,=;\"' ", at[size])) &&
+		    begins_path(word, at))
 			return at;
 		at++;
 	}
@@ -110,7 +131,7 @@ find_root(const char *text, const char *root)
 bool
 action_names_root(const char *text, const char *root)
 {
-	return find_root(text, root) != NULL;
+	return find_root(text, text, root) != NULL;
 }
 
 /* One word, with marks in place of the root. */
@@ -119,10 +140,10 @@ key_word(const struct action *action, const char *word, bool literal,
     struct hasher *h)
 {
 	auto_buf text = BUF_INIT;
-	const char *at;
+	const char *start = word, *at;
 
 	while (!literal && action->known && !strchr(word, '\001') &&
-	    (at = find_root(word, action->root))) {
+	    (at = find_root(start, word, action->root))) {
 		buf_add(&text, word, (size_t)(at - word));
 		buf_add(&text, ROOT_MARK, 2);
 		word = at + strlen(action->root);
