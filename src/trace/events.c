@@ -20,6 +20,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -1161,6 +1162,27 @@ handle_openat2(struct question *q, const char *path)
 		q->alive = false;
 }
 
+/* That a file has none is what counts of it; what they are is not kept. */
+static void
+handle_attributes(struct question *q, const char *path)
+{
+	char names[4096];
+	ssize_t size = llistxattr(path, names, sizeof(names));
+
+	if (size < 0 && errno == ERANGE)
+		size = sizeof(names);
+	for (ssize_t at = 0; at < size; at += (ssize_t)strlen(names + at) + 1) {
+		if (size == sizeof(names) ||
+		    strncmp(names + at, "user.", 5) == 0 ||
+		    strncmp(names + at, "system.", 7) == 0) {
+			trace_refuse(q->trace,
+			    "it read the extended attributes of '%s'", path);
+			break;
+		}
+	}
+	handle_access(q, path);
+}
+
 static void
 handle_path(struct question *q, const struct call_spec *spec, char *path)
 {
@@ -1178,7 +1200,7 @@ handle_path(struct question *q, const struct call_spec *spec, char *path)
 		handle_stat(q, path, !(flags & AT_SYMLINK_NOFOLLOW));
 		break;
 	case CALL_LSTAT: handle_stat(q, path, false); break;
-	case CALL_ATTRIBUTES:
+	case CALL_ATTRIBUTES: handle_attributes(q, path); break;
 	case CALL_CHDIR:
 	case CALL_ACCESS: handle_access(q, path); break;
 	case CALL_READLINK: handle_readlink(q, path); break;
