@@ -50,17 +50,25 @@ add_pwd(struct scan *scan, const char *cwd)
 		add_pattern(scan, SCAN_PWD, pwd);
 }
 
+/* As clocks here and in Greenwich have it. */
+static void
+add_moment(struct scan *scan, time_t at, const char *format)
+{
+	char here[64], there[64];
+	struct tm tm;
+
+	strftime(here, sizeof(here), format, localtime_r(&at, &tm));
+	strftime(there, sizeof(there), format, gmtime_r(&at, &tm));
+	add_pattern(scan, SCAN_CLOCK, here);
+	if (strcmp(here, there) != 0)
+		add_pattern(scan, SCAN_CLOCK, there);
+}
+
 static void
 add_day(struct scan *scan, time_t at)
 {
-	char text[64];
-	struct tm tm;
-
-	localtime_r(&at, &tm);
-	strftime(text, sizeof(text), "%b %e %Y", &tm);
-	add_pattern(scan, SCAN_CLOCK, text);
-	strftime(text, sizeof(text), "%Y-%m-%d", &tm);
-	add_pattern(scan, SCAN_CLOCK, text);
+	add_moment(scan, at, "%b %e %Y");
+	add_moment(scan, at, "%Y-%m-%d");
 }
 
 void
@@ -75,23 +83,27 @@ scan_init(struct scan *scan, const char *root, const char *cwd)
 	add_day(scan, time(NULL));
 }
 
-/* The seconds that the run may have seen, as macros and time(2) have them. */
+/* The seconds that the run may have seen, as __TIME__ and time(2) have them; of
+ * a long one, the minutes. */
 void
 scan_since(struct scan *scan, long seconds)
 {
-	time_t now = time(NULL);
+	bool few = seconds <= 6;
+	time_t now = time(NULL), step = few ? 1 : 60;
+	time_t most = few ? seconds + 1 : seconds + step;
 
-	for (time_t at = now - (seconds > 6 ? 6 : seconds) - 1; at <= now;
-	     at++) {
+	if (most > 20 * step)
+		most = 20 * step;
+	for (time_t at = now - most; at <= now; at += step) {
 		char text[64];
-		struct tm tm;
 
-		localtime_r(&at, &tm);
-		strftime(text, sizeof(text), "%H:%M:%S", &tm);
-		add_pattern(scan, SCAN_CLOCK, text);
-		snprintf(text, sizeof(text), "%lld", (long long)at);
+		add_moment(scan, at, few ? "%H:%M:%S" : "%H:%M:");
+		/* The last two digits are a minute and a half. */
+		snprintf(text, sizeof(text), "%lld",
+		    (long long)(few ? at : at / 100));
 		add_pattern(scan, SCAN_CLOCK, text);
 	}
+	add_day(scan, now - seconds);
 }
 
 /* Which pairs of bytes a pattern begins with: one look at each place of the data

@@ -11,7 +11,7 @@
  */
 enum { SCAN_ROOT, SCAN_PWD, SCAN_CLOCK, SCAN_KINDS };
 
-#define SCAN_PATTERNS 24
+#define SCAN_PATTERNS 96
 
 struct scan {
 	struct {
