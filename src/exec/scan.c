@@ -51,6 +51,8 @@ add_pwd(struct scan *scan, const char *cwd)
 }
 
 /* As clocks here and in Greenwich have it. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
 static void
 add_moment(struct scan *scan, time_t at, const char *format)
 {
@@ -63,6 +65,7 @@ add_moment(struct scan *scan, time_t at, const char *format)
 	if (strcmp(here, there) != 0)
 		add_pattern(scan, SCAN_CLOCK, there);
 }
+#pragma GCC diagnostic pop
 
 static void
 add_day(struct scan *scan, time_t at)
