@@ -133,20 +133,38 @@ keep_same_inputs(struct keeping *k)
 	return true;
 }
 
+/* Folders that are there, of the last ones asked about. */
+#define FOLDERS_KNOWN 16
+
+static bool
+is_there(const char *folder)
+{
+	static char known[FOLDERS_KNOWN][512];
+	static unsigned turn;
+	struct stat st;
+
+	for (unsigned i = 0; i < FOLDERS_KNOWN; i++) {
+		if (strcmp(known[i], folder) == 0)
+			return true;
+	}
+	if (lstat(folder, &st) < 0)
+		return false;
+	if (strlen(folder) < sizeof(known[0]))
+		memcpy(
+		    known[turn++ % FOLDERS_KNOWN], folder, strlen(folder) + 1);
+	return true;
+}
+
 /* A name that is missing because a folder above it is: that is what counts. */
 static void
 observe_absent(struct keeping *k, const char *path)
 {
-	static char known[PATH_MAX]; /* the last folder that was there */
 	auto_free char *missing = xstrdup(path);
 	char *slash;
 
 	while ((slash = strrchr(missing, '/')) && slash != missing) {
-		struct stat st;
-
 		*slash = '\0';
-		if (strcmp(missing, known) == 0 || lstat(missing, &st) == 0) {
-			snprintf(known, sizeof(known), "%s", missing);
+		if (is_there(missing)) {
 			*slash = '/';
 			break;
 		}
@@ -194,8 +212,6 @@ observe_input(struct keeping *k, const struct touched *t)
 	if ((t->facets & FACET_ABSENT) && (t->facets & ~FACET_ABSENT))
 		return keeping_refuse(
 		    k, t->path, "came or went while the command ran");
-	if (!same_input(k, t))
-		return false;
 	item = observe(k, t->path, t->facets);
 	if (t->listed) {
 		item->known = true;

@@ -1,3 +1,4 @@
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -85,19 +86,26 @@ static bool
 find_strays(struct strays *strays)
 {
 	long from = -1, to = -1;
+	struct dirent *entry;
+	bool few = true;
+	DIR *dir;
 
 	strays->count = 0;
 	read_pair(jobserver(), &from, &to);
-	for (int fd = 3; fd < 256; fd++) {
-		int kind = fcntl(fd, F_GETFD);
+	dir = opendir("/proc/self/fd");
+	while (dir && few && (entry = readdir(dir))) {
+		long fd = strtol(entry->d_name, NULL, 10);
+		int kind = fd > 2 ? fcntl((int)fd, F_GETFD) : -1;
 
 		if (kind < 0 || (kind & FD_CLOEXEC) || fd == from || fd == to)
 			continue;
-		if (strays->count == STRAYS_MAX)
-			return false;
-		strays->fd[strays->count++] = fd;
+		few = strays->count < STRAYS_MAX;
+		if (few)
+			strays->fd[strays->count++] = (int)fd;
 	}
-	return true;
+	if (dir)
+		closedir(dir);
+	return few && dir;
 }
 
 static void

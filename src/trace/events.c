@@ -253,6 +253,10 @@ note_content(struct question *q, const char *path, const struct stamp *stamp,
 	if (!t)
 		return;
 	t->facets |= FACET_CONTENT;
+	/* Among compilers, fstat() goes unseen; others may go by it. */
+	if (q->trace->accelerate && !q->answered && q->notif &&
+	    class_of(q->pid) != PROGRAM_COMPILER)
+		t->facets |= stat_facets(q, mode);
 	note_stat(t, stamp, mode);
 	if (!t->digested && !stamp_settled(stamp, -1, path))
 		take_content_now(q->trace, t);
@@ -467,7 +471,8 @@ open_to_read(struct question *q, const char *path, bool look_only)
 			open_special_file(q, path, mode, false);
 		return;
 	}
-	if (!q->answered && faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) < 0) {
+	if (!q->answered && (mode & 0444) != 0444 &&
+	    faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) < 0) {
 		note(q->trace, path, FACET_STAT);
 		return;
 	}

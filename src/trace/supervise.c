@@ -64,6 +64,7 @@ struct supervisor {
 	uint32_t unfinished[UNFINISHED_MAX]; /* ... these entries */
 	size_t unfinished_count;
 	int ring_fd;
+	char ring_path[64]; /* as the accelerator opens it */
 	char *library;
 	sigset_t old_mask;
 	struct seccomp_notif *notif;
@@ -187,29 +188,20 @@ open_ring(struct supervisor *s)
 	header->version = RING_VERSION;
 	header->size = RING_SIZE;
 	header->head = sizeof(*header);
+	snprintf(s->ring_path, sizeof(s->ring_path), "/proc/%d/fd/%d",
+	    (int)getpid(), s->ring_fd);
 	s->ring = map;
 	s->ring_at = sizeof(*header);
 }
 
 /* ---- calls ---- */
 
-static bool
-is_library(const struct supervisor *s, const char *path)
-{
-	char ring[64];
-
-	if (!s->ring)
-		return false;
-	snprintf(
-	    ring, sizeof(ring), "/proc/%d/fd/%d", (int)getpid(), s->ring_fd);
-	return strcmp(path, ring) == 0 || strcmp(path, s->library) == 0;
-}
-
 /* A call that is no business of the command: the accelerator's for itself. */
 static bool
 is_own_call(const struct supervisor *s, const char *path)
 {
-	return s->ring && is_library(s, path);
+	return s->ring &&
+	    (strcmp(path, s->ring_path) == 0 || strcmp(path, s->library) == 0);
 }
 
 /* The path of an open(), which is all that such calls are; or "". */
