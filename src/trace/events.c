@@ -365,11 +365,10 @@ follow_link(char *path, size_t size)
 	if (got > 0) {
 		target[got] = '\0';
 		*strrchr(path, '/') = '\0';
-		if (target[0] == '/')
-			to[0] = '\0';
-		else if (!realpath(path[0] ? path : "/", to))
+		to[0] = to[1] = '\0';
+		if (target[0] != '/' && !realpath(path[0] ? path : "/", to))
 			got = -1;
-		else if (!to[1])
+		if (!to[1]) /* the root's slash comes with what follows */
 			to[0] = '\0';
 		path[strlen(path)] = '/';
 	}
@@ -622,13 +621,14 @@ static void
 handle_readlink(struct question *q, const char *path)
 {
 	struct stat st;
+	int error = q->error == EINVAL ? 0 : q->error;
 
 	if (is_special(q, path, false))
 		return;
-	if (q->answered && q->error && q->error != EINVAL)
-		note_absent(q, path, q->error);
-	else if (!q->answered && lstat(path, &st) < 0)
-		note_absent(q, path, errno);
+	if (!q->answered)
+		error = lstat(path, &st) < 0 ? errno : 0;
+	if (error)
+		note_absent(q, path, error);
 	else
 		note_link(q, path);
 }
