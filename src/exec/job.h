@@ -83,6 +83,11 @@ void key_add_path(const struct job *job, const char *path, struct hasher *h);
 /* lookup.c: fill in job->record and job->found, or job->reason. */
 void lookup(struct job *job);
 
+/* lookup.c: put a path set in front of those known under the action key, in every
+ * level that takes it. Returns 0 or -1. */
+int path_set_push(struct job *job, const struct digest *name,
+    const struct buf *set, const struct buf *hint, struct error *err);
+
 /* keep.c: store what the run did; fills in outcome and reason. */
 void keep(struct job *job, struct trace *trace);
 

@@ -88,21 +88,13 @@ static bool
 store_path_set(struct keeping *k, const struct digest *name,
     const struct buf *set, const struct buf *hint)
 {
-	struct key key = { KEY_INDEX, k->job->key };
 	struct error err = { 0 };
-	struct path_sets sets = { .count = 0 };
-	auto_buf old = BUF_INIT;
-	auto_buf fresh = BUF_INIT;
-	auto_sink *sink = sink_buf(&old, RECORD_MAX);
-	enum outcome outcome;
 
-	if (location_read(k->job->tree, &key, sink, &err) == HIT &&
-	    sink_commit(sink, &err) == 0)
-		(void)path_sets_decode(&sets, old.data, old.len, &err);
-	path_sets_push(&sets, name, set, hint);
-	path_sets_encode(&sets, &fresh);
-	path_sets_release(&sets);
-	return write_value(k, &k->job->key, &fresh, WRITE_REPLACE, &outcome);
+	if (path_set_push(k->job, name, set, hint, &err) == 0)
+		return true;
+	snprintf(k->text, sizeof(k->text), "it could not be stored: %.350s",
+	    err.text[0] ? err.text : "every location declined");
+	return false;
 }
 
 static void

@@ -89,6 +89,75 @@ try_set(struct search *search, const struct path_set_item *item)
 	return 0;
 }
 
+int
+path_set_push(struct job *job, const struct digest *name, const struct buf *set,
+    const struct buf *hint, struct error *err)
+{
+	struct key key = { KEY_INDEX, job->key };
+	struct path_sets sets = { .count = 0 };
+	auto_buf old = BUF_INIT;
+	auto_buf fresh = BUF_INIT;
+	auto_sink *sink = sink_buf(&old, RECORD_MAX);
+	auto_source *source = NULL;
+	enum outcome outcome;
+
+	if (location_read(job->tree, &key, sink, err) == HIT &&
+	    sink_commit(sink, err) == 0)
+		(void)path_sets_decode(&sets, old.data, old.len, err);
+	*err = (struct error){ 0 }; /* a list that can't be read is made anew */
+	path_sets_push(&sets, name, set, hint);
+	path_sets_encode(&sets, &fresh);
+	path_sets_release(&sets);
+	source = source_memory(fresh.data, fresh.len);
+	outcome = location_write(job->tree, &key, source, WRITE_REPLACE, err);
+	return outcome == STORED || outcome == KEPT ? 0 : -1;
+}
+
+/* ---- a list from farther away ---- */
+
+struct place_of_leaf {
+	const struct location *leaf;
+	bool found;
+};
+
+static void
+find_leaf(void *arg, struct location *leaf)
+{
+	struct place_of_leaf *place = arg;
+
+	if (leaf == place->leaf)
+		place->found = true;
+}
+
+/* Is there a level that is nearer than the one with this leaf? */
+static bool
+is_far(struct location *tree, const struct location *leaf)
+{
+	struct place_of_leaf place = { leaf, false };
+	struct location *near = NULL;
+
+	if (strcmp(tree->kind->name, "levels") == 0 && tree->kind->member)
+		near = tree->kind->member(tree, 0);
+	if (!near)
+		return false;
+	location_each_leaf(near, find_leaf, &place);
+	return !place.found;
+}
+
+/* The record was copied to the nearer levels when it was read; without its path
+ * set nobody would find it there. */
+static void
+bring_nearer(
+    struct job *job, struct location *leaf, const struct path_set_item *item)
+{
+	struct error err = { 0 };
+
+	if (job->options.read_only || !is_far(job->tree, leaf))
+		return;
+	if (path_set_push(job, &item->name, &item->data, &item->hint, &err) < 0)
+		job_note(job, "%s", err.text);
+}
+
 static int
 try_list(void *arg, struct location *leaf, const char *data, size_t size)
 {
@@ -100,8 +169,11 @@ try_list(void *arg, struct location *leaf, const char *data, size_t size)
 	if (path_sets_decode(&sets, data, size, &err) < 0)
 		job_note(search->job, "%s: %s", leaf->label, err.text);
 	for (size_t i = 0; i < sets.count && !found; i++) {
-		if (!was_tried(search, &sets.item[i].name))
-			found = try_set(search, &sets.item[i]);
+		if (was_tried(search, &sets.item[i].name))
+			continue;
+		found = try_set(search, &sets.item[i]);
+		if (found)
+			bring_nearer(search->job, leaf, &sets.item[i]);
 	}
 	path_sets_release(&sets);
 	return found;
