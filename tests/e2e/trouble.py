@@ -252,6 +252,9 @@ def test_second_level(p):
     contains(run.event["tier"], "two")
     run = p.step("hit", CC, env=env)
     contains(run.event["tier"], "one")
+    shutil.rmtree(f"{p.top}/two")
+    run = p.step("hit", CC, env=env)
+    contains(run.event["tier"], "one")
 
 
 def test_many_lines_of_long_commands(p):
