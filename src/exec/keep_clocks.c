@@ -81,6 +81,11 @@ keep_no_clock(struct keeping *k)
 {
 	uint32_t clocks = clocks_that_count(k);
 
+	if (k->scan.found[SCAN_HOST]) {
+		snprintf(k->text, sizeof(k->text),
+		    "it asked for the host's name, which stands in its output");
+		return false;
+	}
 	if (k->scan.found[SCAN_CLOCK]) {
 		snprintf(k->text, sizeof(k->text),
 		    "the time of the run stands in its output");

@@ -318,6 +318,63 @@ has_native(char *const *words)
 	return false;
 }
 
+/* Does an option map the root to something that is the same everywhere? */
+static bool
+maps_root(const struct job *job)
+{
+	static const char *const maps[] = { "-ffile-prefix-map=",
+		"-fmacro-prefix-map=" };
+	size_t root = strlen(job->root);
+
+	for (char *const *word = job->action.words; *word; word++) {
+		for (size_t i = 0; i < 2; i++) {
+			size_t size = strlen(maps[i]);
+
+			if (strncmp(*word, maps[i], size) == 0 &&
+			    strncmp(*word + size, job->root, root) == 0 &&
+			    (*word)[size + root] == '=')
+				return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * A source that is named by its path from the root's end of the world, and asks
+ * for that path, can make something else of it than show it: its length, say.
+ */
+static bool
+asks_for_own_path(const struct keeping *k)
+{
+	const struct job *job = k->job;
+	bool named = false;
+
+	bool asked = false;
+
+	for (char *const *word = job->action.words; *word; word++) {
+		named |= action_names_root(*word, job->root);
+		asked |= content_clocks(*word, strlen(*word)) & TABLE_OWN_PATH;
+	}
+	if (!job->action.compiler || !named || maps_root(job))
+		return false;
+	if (asked)
+		return true;
+	for (size_t i = 0; i < k->trace->count; i++) {
+		const struct touched *t = &k->trace->touched[i];
+		struct content content;
+		struct error err;
+		const char *rest;
+
+		if ((t->facets & FACET_CONTENT) && !t->written &&
+		    keeping_place(job, t->path, &rest) == PLACE_ROOT &&
+		    content_of(&content, job->table, AT_FDCWD, t->path, &err) ==
+		        0 &&
+		    (content.flags & TABLE_OWN_PATH))
+			return true;
+	}
+	return false;
+}
+
 static void
 observe_machine(struct keeping *k)
 {
@@ -332,7 +389,8 @@ observe_machine(struct keeping *k)
 		{ k->trace->asked_cpu || has_native(job->action.words),
 		    PLACE_MACHINE, "cpu" },
 		{ k->trace->asked_cwd && !plain, PLACE_MACHINE, "cwd" },
-		{ k->scan.found[SCAN_ROOT], PLACE_MACHINE, "root" },
+		{ k->scan.found[SCAN_ROOT] || asks_for_own_path(k),
+		    PLACE_MACHINE, "root" },
 		{ true, PLACE_MACHINE, "pwd" },
 	};
 

@@ -43,17 +43,24 @@ add_content(const struct job *job, const char *path, struct hasher *h,
 	return 0;
 }
 
+/* Those that can stop a compiler; a program that we don't know may ask for any. */
 static void
-add_limits(struct hasher *h)
+add_limits(const struct job *job, struct hasher *h)
 {
 	static const int limits[] = { RLIMIT_CPU, RLIMIT_FSIZE, RLIMIT_DATA,
-		RLIMIT_STACK, RLIMIT_AS };
+		RLIMIT_STACK, RLIMIT_AS, RLIMIT_NOFILE, RLIMIT_NPROC,
+		RLIMIT_MEMLOCK, RLIMIT_RSS, RLIMIT_CORE, RLIMIT_LOCKS,
+		RLIMIT_MSGQUEUE, RLIMIT_NICE, RLIMIT_RTPRIO };
+	size_t count =
+	    job->action.compiler ? 5 : sizeof(limits) / sizeof(*limits);
 
-	for (size_t i = 0; i < sizeof(limits) / sizeof(*limits); i++) {
+	for (size_t i = 0; i < count; i++) {
 		struct rlimit limit = { 0, 0 };
 
 		(void)getrlimit((__rlimit_resource_t)limits[i], &limit);
 		hasher_add_number(h, limit.rlim_cur);
+		if (!job->action.compiler)
+			hasher_add_number(h, limit.rlim_max);
 	}
 }
 
@@ -147,7 +154,7 @@ key_compute(struct job *job, struct error *err)
 	key_add_path(job, job->cwd, &h);
 	hasher_add_number(&h, job->umask);
 	hasher_add_number(&h, (uint64_t)personality(0xffffffff));
-	add_limits(&h);
+	add_limits(job, &h);
 	add_streams(job, &h);
 	add_variables(job, &h);
 	key_add_path(job, job->program, &h);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -72,6 +73,15 @@ add_day(struct scan *scan, time_t at)
 {
 	add_moment(scan, at, "%b %e %Y");
 	add_moment(scan, at, "%Y-%m-%d");
+}
+
+void
+scan_host(struct scan *scan)
+{
+	struct utsname names;
+
+	if (uname(&names) == 0)
+		add_pattern(scan, SCAN_HOST, names.nodename);
 }
 
 void

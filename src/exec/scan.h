@@ -9,7 +9,7 @@
  * path (as it is, and as compilers spell it in symbols), the working directory
  * as PWD spells it, the date and time of the run.
  */
-enum { SCAN_ROOT, SCAN_PWD, SCAN_CLOCK, SCAN_KINDS };
+enum { SCAN_ROOT, SCAN_PWD, SCAN_CLOCK, SCAN_HOST, SCAN_KINDS };
 
 #define SCAN_PATTERNS 96
 
@@ -25,6 +25,7 @@ struct scan {
 
 /* Begun when the command is over; it began at most a moment before its run. */
 void scan_init(struct scan *scan, const char *root, const char *cwd);
+void scan_host(struct scan *scan); /* its name, too */
 void scan_since(struct scan *scan, long seconds);
 void scan_bytes(struct scan *scan, const void *data, size_t size);
 void scan_file(struct scan *scan, int fd); /* all of it; the offset stays */

@@ -12,7 +12,7 @@
 #include "base/mem.h"
 
 #define CHUNK (64 * 1024)
-#define OVERLAP 16 /* the longest name of a clock and what is around it */
+#define OVERLAP 24 /* the longest name of a clock and what is around it */
 
 static bool
 in_name(char c)
@@ -42,9 +42,13 @@ content_clocks(const char *text, size_t size)
 	static const struct {
 		const char *name;
 		uint32_t flag;
-	} clocks[] = { { CLOCK_MACRO("DATE"), TABLE_CLOCK },
-		{ CLOCK_MACRO("TIME"), TABLE_CLOCK },
-		{ CLOCK_MACRO("TIMESTAMP"), TABLE_TIMESTAMP } };
+	} clocks[] = { { MACRO("DATE"), TABLE_CLOCK },
+		{ MACRO("TIME"), TABLE_CLOCK },
+		{ MACRO("TIMESTAMP"), TABLE_TIMESTAMP },
+		{ MACRO("FILE"), TABLE_OWN_PATH },
+		{ MACRO("BASE_FILE"), TABLE_OWN_PATH },
+		{ "__builtin_FILE", TABLE_OWN_PATH },
+		{ "source_location", TABLE_OWN_PATH } };
 	uint32_t found = 0;
 
 	for (size_t i = 0; i < sizeof(clocks) / sizeof(*clocks); i++) {

@@ -7,7 +7,7 @@
 
 /* A macro of the clock, in pieces: spelled out, it would make a source of ours
  * one that names it. */
-#define CLOCK_MACRO(name) "__" name "__"
+#define MACRO(name) "__" name "__"
 
 /* What a file holds: its digest, asked of the digest table first. */
 struct content {

@@ -208,7 +208,7 @@ glance_absent(struct looking *l)
 		if (fstatat(at, path, &st, 0) == 0)
 			return no_match(l, "is there now");
 	}
-	if (gone() || errno == ELOOP)
+	if (gone() || errno == ELOOP || errno == EACCES)
 		return HIT;
 	return no_match(l, "is there now");
 }

@@ -1,5 +1,6 @@
 #include "store/machine.h"
 
+#include <sched.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -17,9 +18,13 @@ machine_add_cpu(struct buf *to)
 {
 	auto_buf text = BUF_INIT;
 	struct error err;
+	cpu_set_t ours;
 	char *second;
 
-	buf_addf(to, "%ld ", sysconf(_SC_NPROCESSORS_ONLN));
+	CPU_ZERO(&ours);
+	(void)sched_getaffinity(0, sizeof(ours), &ours);
+	buf_addf(
+	    to, "%ld %d ", sysconf(_SC_NPROCESSORS_ONLN), CPU_COUNT(&ours));
 	if (buf_read_file(&text, "/proc/cpuinfo", &err) < 0)
 		return;
 	second = strstr(text.data, "\n\n");

@@ -11,7 +11,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 
-#define TABLE_MAGIC 0x324c42544e524154ull /* "TARNTBL2" */
+#define TABLE_MAGIC 0x334c42544e524154ull /* "TARNTBL3" */
 #define HEADER_SIZE 4096u
 #define SLOTS (1u << 19)
 #define WINDOW 8 /* slots that an entry may be in */

@@ -217,7 +217,8 @@ refuse_error(struct question *q, const char *path, int error)
 static bool
 note_absent(struct question *q, const char *path, int error)
 {
-	if (error != ENOENT && error != ENOTDIR && error != ELOOP) {
+	if (error != ENOENT && error != ENOTDIR && error != ELOOP &&
+	    error != EACCES) {
 		refuse_error(q, path, error);
 		return false;
 	}
@@ -591,6 +592,10 @@ handle_stat(struct question *q, const char *path, bool follow)
 		return;
 	t->facets |= stat_facets(q, mode);
 	note_stat(t, &stamp, mode);
+	/* Shells look whether PWD is true, and then need not ask. */
+	if (!q->answered && strcmp(path, q->trace->cwd) == 0 &&
+	    class_of(q->pid) != PROGRAM_COMPILER)
+		q->trace->asked_cwd = true;
 }
 
 static void
@@ -1098,6 +1103,34 @@ handle_socket(struct question *q)
 	trace_refuse(q->trace, "it used the network");
 }
 
+/* The parent of a process; 0 if that can't be known. */
+static pid_t
+parent_of(pid_t pid)
+{
+	auto_buf text = BUF_INIT;
+	auto_free char *path = xasprintf("/proc/%d/stat", (int)pid);
+	struct error err;
+	const char *end;
+
+	if (buf_read_file(&text, path, &err) < 0)
+		return 0;
+	end = strrchr(text.data, ')'); /* behind the name: " S PPID" */
+	return end && strlen(end) > 4 ? (pid_t)strtol(end + 4, NULL, 10) : 0;
+}
+
+/* A signal from the command is its own affair as long as it goes to its own. */
+static void
+handle_kill(struct question *q)
+{
+	pid_t pid = (pid_t)argument(q, 0), us = getpid();
+
+	for (int depth = 0; pid > 1 && pid != us && depth < 100; depth++)
+		pid = parent_of(pid);
+	if (pid != us)
+		trace_refuse(
+		    q->trace, "it sent a signal to a process from outside");
+}
+
 static void
 handle_clone3(struct question *q)
 {
@@ -1243,6 +1276,8 @@ handle_without_path(struct question *q, const struct call_spec *spec)
 	case CALL_LISTING: handle_listing(q); break;
 	case CALL_GETCWD: q->trace->asked_cwd = true; break;
 	case CALL_UNAME: q->trace->asked_uname = true; break;
+	case CALL_CPU: q->trace->asked_cpu = true; break;
+	case CALL_KILL: handle_kill(q); break;
 	case CALL_SOCKET: handle_socket(q); break;
 	case CALL_CONNECT: handle_connect(q); break;
 	case CALL_SENDTO: trace_refuse(q->trace, "it used the network"); break;

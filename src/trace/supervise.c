@@ -166,6 +166,24 @@ drain_ring(struct supervisor *s)
 	}
 }
 
+/* A compiler that the project made itself may be built in ways that bear no
+ * library in front of their own: with a sanitizer, say. */
+static bool
+is_home_made(const struct trace *trace)
+{
+	const char *const folders[] = { trace->root, trace->cwd };
+
+	for (size_t i = 0; i < 2; i++) {
+		size_t size = strlen(folders[i]);
+
+		if (size > 1 &&
+		    strncmp(trace->program, folders[i], size) == 0 &&
+		    trace->program[size] == '/')
+			return true;
+	}
+	return false;
+}
+
 static void
 open_ring(struct supervisor *s)
 {
@@ -174,7 +192,8 @@ open_ring(struct supervisor *s)
 	void *map;
 
 	s->library = library_path(s->trace->tarn_dir, &err);
-	if (!s->library || !library_fits(s->trace->program))
+	if (!s->library || is_home_made(s->trace) ||
+	    !library_fits(s->trace->program))
 		return;
 	s->ring_fd = memfd_create("tarn", MFD_CLOEXEC);
 	if (s->ring_fd < 0 || ftruncate(s->ring_fd, RING_SIZE) < 0)
