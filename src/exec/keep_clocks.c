@@ -51,7 +51,10 @@ file_has_no_clock(struct keeping *k, const char *path, const char *name,
 	if (content_of(&content, table, AT_FDCWD, path, &err) < 0 ||
 	    !(content.flags & clocks))
 		return true;
-	return keeping_refuse(k, name, names_clock);
+	return keeping_refuse(k, name,
+	    content_is_source(name) || !(content.flags & TABLE_OWN_PATH)
+	        ? names_clock
+	        : "is precompiled: it may hold macros that stand for the time");
 }
 
 /* Macros in the words, as in -DNOW=, which no file shows. */

@@ -108,7 +108,8 @@ read_all(int fd, struct content *content, struct error *err)
 		if (first)
 			text = is_text(data, size);
 		if (first && is_precompiled(data, size))
-			content->flags |= TABLE_CLOCK | TABLE_TIMESTAMP;
+			content->flags |=
+			    TABLE_CLOCK | TABLE_TIMESTAMP | TABLE_OWN_PATH;
 		first = false;
 		if (!text)
 			continue;
