@@ -41,18 +41,38 @@ runs_compiler(const struct keeping *k)
 	return false;
 }
 
-static bool
-file_has_no_clock(struct keeping *k, const char *path, const char *name,
-    struct table *table, uint32_t clocks)
+static uint32_t
+flags_of(struct table *table, const char *path)
 {
 	struct content content;
 	struct error err;
 
-	if (content_of(&content, table, AT_FDCWD, path, &err) < 0 ||
-	    !(content.flags & clocks))
+	if (content_of(&content, table, AT_FDCWD, path, &err) < 0)
+		return 0;
+	return content.flags;
+}
+
+uint32_t
+keeping_flags(const struct keeping *k, const struct touched *t)
+{
+	struct table_key key = table_file_key(&t->stamp);
+	struct digest unused;
+	uint32_t flags;
+
+	if (t->stamped && !t->written &&
+	    table_get(k->job->table, &key, &unused, &flags))
+		return flags;
+	return flags_of(k->job->table, t->path);
+}
+
+static bool
+has_no_clock(
+    struct keeping *k, const char *name, uint32_t flags, uint32_t clocks)
+{
+	if (!(flags & clocks))
 		return true;
 	return keeping_refuse(k, name,
-	    content_is_source(name) || !(content.flags & TABLE_OWN_PATH)
+	    content_is_source(name) || !(flags & TABLE_OWN_PATH)
 	        ? names_clock
 	        : "is precompiled: it may hold macros that stand for the time");
 }
@@ -76,7 +96,7 @@ input_has_no_clock(struct keeping *k, uint32_t clocks)
 	if (!k->job->options.stdin_)
 		return true;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", k->job->input);
-	return file_has_no_clock(k, path, "standard input", NULL, clocks);
+	return has_no_clock(k, "standard input", flags_of(NULL, path), clocks);
 }
 
 bool
@@ -104,8 +124,7 @@ keep_no_clock(struct keeping *k)
 		                       : (t->facets & FACET_CONTENT) != 0;
 
 		if (read && !t->program &&
-		    !file_has_no_clock(
-		        k, t->path, t->path, k->job->table, clocks))
+		    !has_no_clock(k, t->path, keeping_flags(k, t), clocks))
 			return false;
 	}
 	return words_have_no_clock(k, clocks) && input_has_no_clock(k, clocks);

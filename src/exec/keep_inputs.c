@@ -133,8 +133,8 @@ keep_same_inputs(struct keeping *k)
 	return true;
 }
 
-/* Folders that are there, of the last ones asked about. */
-#define FOLDERS_KNOWN 16
+/* Of the last ones asked about. */
+#define FOLDERS_KNOWN 32
 
 static bool
 is_there(const char *folder)
@@ -361,15 +361,11 @@ asks_for_own_path(const struct keeping *k)
 		return true;
 	for (size_t i = 0; i < k->trace->count; i++) {
 		const struct touched *t = &k->trace->touched[i];
-		struct content content;
-		struct error err;
 		const char *rest;
 
 		if ((t->facets & FACET_CONTENT) && !t->written &&
 		    keeping_place(job, t->path, &rest) == PLACE_ROOT &&
-		    content_of(&content, job->table, AT_FDCWD, t->path, &err) ==
-		        0 &&
-		    (content.flags & TABLE_OWN_PATH))
+		    (keeping_flags(k, t) & TABLE_OWN_PATH))
 			return true;
 	}
 	return false;

@@ -30,6 +30,10 @@ bool keep_same_inputs(struct keeping *k);
 /* keep_inputs.c: of a command that wasn't watched, what its depfiles name. */
 bool keep_declared_inputs(struct keeping *k);
 
+/* keep_clocks.c: what the digest table knows of a path's text (table_flags),
+ * without opening it if it is as it was when the command looked. */
+uint32_t keeping_flags(const struct keeping *k, const struct touched *t);
+
 /* keep_inputs.c: was nothing run but compilers and what they call? */
 bool keeping_knows_programs(const struct keeping *k);
 

@@ -96,7 +96,7 @@ scan_init(struct scan *scan, const char *root, const char *cwd)
 	add_day(scan, time(NULL));
 }
 
-/* The seconds that the run may have seen, as __TIME__ and time(2) have them; of
+/* The seconds that the run may have seen, as its macro and time(2) have them; of
  * a long one, the minutes. */
 void
 scan_since(struct scan *scan, long seconds)

@@ -19,6 +19,7 @@ struct piece {
 	const struct output *output;
 	char *path, *temp; /* owned; temp is NULL if there is none */
 	mode_t mode;
+	bool there; /* something is to be replaced */
 };
 
 struct job {
@@ -248,6 +249,8 @@ fit(struct job *job, struct piece *piece, struct error *err)
 	struct stat st;
 	bool there = lstat(piece->path, &st) == 0;
 
+	piece->there = there;
+	piece->there = there;
 	switch (piece->output->type) {
 	case OUTPUT_FILE: return fit_file(job, piece, there ? &st : NULL, err);
 	case OUTPUT_LINK:
@@ -366,6 +369,13 @@ put(struct job *job, struct piece *piece, struct error *err)
 			    err, "cannot create folder '%s'", piece->path);
 		return HIT;
 	}
+	/* To exchange the two is as atomic as to replace one, and does not make
+	 * ext4 write the new one's data out first. The old one then goes, by the
+	 * temporary name. */
+	if (piece->there &&
+	    renameat2(AT_FDCWD, piece->temp, AT_FDCWD, piece->path,
+	        RENAME_EXCHANGE) == 0)
+		return HIT;
 	if (rename(piece->temp, piece->path) < 0)
 		return error_errno(
 		    err, "cannot put '%s' in place", piece->path);

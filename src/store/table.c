@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -30,7 +29,6 @@ struct header {
 
 struct table {
 	int fd;
-	const unsigned char *map;
 };
 
 static uint64_t
@@ -55,32 +53,32 @@ home_of(const struct table_key *key)
 	    (SLOTS - WINDOW);
 }
 
+/* All slots that an entry may be in. */
 static bool
-read_slot(const struct table *table, uint32_t at, struct slot *slot)
+read_window(
+    const struct table *table, uint32_t home, struct slot slot[static WINDOW])
 {
-	memcpy(slot, table->map + HEADER_SIZE + (size_t)at * sizeof(*slot),
-	    sizeof(*slot));
-	return slot->check != 0;
+	size_t size = WINDOW * sizeof(*slot);
+	off_t at = (off_t)(HEADER_SIZE + (size_t)home * sizeof(*slot));
+
+	return pread(table->fd, slot, size, at) == (ssize_t)size;
 }
 
 bool
 table_get(const struct table *table, const struct table_key *key,
     struct digest *digest, uint32_t *flags)
 {
-	uint32_t home;
-	struct slot slot;
+	struct slot slot[WINDOW];
 
-	if (!table)
+	if (!table || !read_window(table, home_of(key), slot))
 		return false;
-	home = home_of(key);
 	for (uint32_t i = 0; i < WINDOW; i++) {
-		if (!read_slot(table, home + i, &slot) ||
-		    memcmp(&slot.key, key, sizeof(*key)) != 0 ||
-		    slot.check != check_of(&slot))
+		if (memcmp(&slot[i].key, key, sizeof(*key)) != 0 ||
+		    slot[i].check != check_of(&slot[i]))
 			continue;
-		*digest = slot.digest;
+		*digest = slot[i].digest;
 		if (flags)
-			*flags = (uint32_t)slot.flags;
+			*flags = (uint32_t)slot[i].flags;
 		return true;
 	}
 	return false;
@@ -92,14 +90,15 @@ choose_slot(const struct table *table, const struct table_key *key)
 {
 	static uint32_t turn;
 	uint32_t home = home_of(key), chosen = UINT32_MAX;
-	struct slot slot;
+	struct slot slot[WINDOW];
 
+	if (!read_window(table, home, slot))
+		return home;
 	for (uint32_t i = 0; i < WINDOW; i++) {
-		if (!read_slot(table, home + i, &slot) ||
-		    slot.check != check_of(&slot)) {
+		if (slot[i].check == 0 || slot[i].check != check_of(&slot[i])) {
 			if (chosen == UINT32_MAX)
 				chosen = home + i;
-		} else if (memcmp(&slot.key, key, sizeof(*key)) == 0)
+		} else if (memcmp(&slot[i].key, key, sizeof(*key)) == 0)
 			return home + i;
 	}
 	if (chosen != UINT32_MAX)
@@ -166,7 +165,6 @@ table_open(const char *dir, struct error *err)
 	auto_free char *path = xasprintf("%s/digests", dir);
 	int fd = open(path, O_RDWR | O_CLOEXEC);
 	struct table *table;
-	void *map;
 
 	if (fd >= 0 && !header_fits(fd)) {
 		close(fd);
@@ -181,14 +179,8 @@ table_open(const char *dir, struct error *err)
 		fd = create(path, err);
 	if (fd < 0)
 		return NULL;
-	map = mmap(NULL, FILE_SIZE, PROT_READ, MAP_SHARED, fd, 0);
-	if (map == MAP_FAILED) {
-		error_errno(err, "cannot map '%s'", path);
-		close(fd);
-		return NULL;
-	}
 	table = xmalloc(sizeof(*table));
-	*table = (struct table){ fd, map };
+	*table = (struct table){ fd };
 	return table;
 }
 
@@ -197,7 +189,6 @@ table_close(struct table *table)
 {
 	if (!table)
 		return;
-	munmap((void *)(uintptr_t)table->map, FILE_SIZE);
 	close(table->fd);
 	free(table);
 }

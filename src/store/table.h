@@ -10,7 +10,7 @@
 
 /*
  * The digest table: what was once found out about the files of this machine, in
- * one memory-mapped file that all processes of a user share.
+ * one file that all processes of a user share.
  *
  * It answers three questions with one kind of entry, a key of 40 bytes and a
  * digest: which content has the file with this stamp; were these names absent
@@ -20,8 +20,10 @@
  * of itself, and one that a crash or a second writer tore reads as absent.
  * Nothing locks. Only settled stamps (store/stamp.h) may be put in.
  *
- * Reading goes through the mapping; writing through pwrite(), so that a full
- * disk is an error code and not a signal.
+ * Both ways go through the page cache by pread() and pwrite(), a window of slots
+ * at a time. A hit asks some two dozen times; mapping the file cost it more, in
+ * faults that bring in sixteen pages each and take them out again, and made a
+ * full disk a signal instead of an error code.
  */
 struct table;
 
