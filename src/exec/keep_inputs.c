@@ -134,7 +134,7 @@ keep_same_inputs(struct keeping *k)
 }
 
 /* Of the last ones asked about. */
-#define FOLDERS_KNOWN 32
+#define FOLDERS_KNOWN 64
 
 static bool
 is_there(const char *folder)

@@ -185,9 +185,14 @@ execvpe(const char *file, char *const argv[], char *const envp[])
 {
 	struct env e;
 	char found[PATH_MAX];
-	char *const *env = env_for(&e, searched(file, found), envp);
-	int result = NEXT(execvpe)(file, argv, env);
+	const char *path = searched(file, found);
+	char *const *env = env_for(&e, path, envp);
+	int result;
 
+	/* The way there is known, and each try on it would stop us. */
+	if (env != envp && path[0] == '/')
+		(void)NEXT(execve)(path, argv, env);
+	result = NEXT(execvpe)(file, argv, env);
 	if (env != envp && errno == E2BIG)
 		result = NEXT(execvpe)(file, argv, envp);
 	return result;

@@ -42,6 +42,7 @@ void events_started(struct trace *trace, const char *program);
 
 /* process.c: of a process that waits for us. False: it is gone, or unreadable. */
 bool process_text(pid_t pid, uint64_t address, char *to, size_t size);
+void process_forget(void); /* another call waits: its memory may differ */
 bool process_bytes(pid_t pid, uint64_t address, void *to, size_t size);
 bool process_link(pid_t pid, const char *what, char *to, size_t size);
 

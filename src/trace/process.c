@@ -19,9 +19,23 @@ process_bytes(pid_t pid, uint64_t address, void *to, size_t size)
 	return process_vm_readv(pid, &here, 1, &there, 1, 0) == (ssize_t)size;
 }
 
+/* The text that was read last: while one call waits, it is asked for twice. */
+static struct {
+	pid_t pid;
+	uint64_t address;
+	size_t size;
+	char text[PATH_MAX];
+} last;
+
+void
+process_forget(void)
+{
+	last.pid = 0;
+}
+
 /* A page at a time, since the next may not be there. */
-bool
-process_text(pid_t pid, uint64_t address, char *to, size_t size)
+static bool
+read_text(pid_t pid, uint64_t address, char *to, size_t size)
 {
 	size_t done = 0;
 
@@ -39,6 +53,23 @@ process_text(pid_t pid, uint64_t address, char *to, size_t size)
 		done += want;
 	}
 	return false;
+}
+
+bool
+process_text(pid_t pid, uint64_t address, char *to, size_t size)
+{
+	if (last.pid != pid || last.address != address) {
+		last.pid = 0;
+		if (!read_text(pid, address, last.text, sizeof(last.text)))
+			return false;
+		last.pid = pid;
+		last.address = address;
+		last.size = strlen(last.text) + 1;
+	}
+	if (last.size > size)
+		return false;
+	memcpy(to, last.text, last.size);
+	return true;
 }
 
 bool

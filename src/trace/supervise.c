@@ -41,6 +41,7 @@
 #endif
 
 #define GRACE_MS 100      /* for what the command left to end */
+#define DRAIN_MS 6        /* between looks at the accelerator's log */
 #define CHUNK (64 * 1024) /* of output at a time */
 
 #define UNFINISHED_MAX 256
@@ -257,6 +258,7 @@ answer_call(struct supervisor *s)
 	memset(s->notif, 0, sizeof(*s->notif));
 	if (ioctl(s->listener, SECCOMP_IOCTL_NOTIF_RECV, s->notif) < 0)
 		return; /* its caller was killed meanwhile */
+	process_forget();
 	drain_ring(s);
 	q.notif = s->notif;
 	q.pid = (pid_t)s->notif->pid;
@@ -486,6 +488,8 @@ start(struct supervisor *s, struct error *err)
 	close(channel[1]);
 	close_child_ends(s);
 	s->channel = channel[0];
+	if (s->trace->observe)
+		events_started(s->trace, s->trace->program);
 	s->listener = receive_listener(s->channel, &error);
 	if (s->listener >= 0) {
 		tune_listener(s->listener);
@@ -682,8 +686,12 @@ supervise(struct supervisor *s)
 {
 	int64_t end;
 
-	while (!s->ended)
-		(void)step(s, -1);
+	/* What is logged meanwhile is looked at meanwhile, on another processor,
+	 * so that little is left to do when the command has ended. */
+	while (!s->ended) {
+		if (!step(s, s->ring ? DRAIN_MS : -1))
+			drain_ring(s);
+	}
 	end = now_us() + GRACE_MS * 1000;
 	while (!all_over(s)) {
 		int64_t left = end - now_us();
@@ -756,8 +764,6 @@ trace_run(struct trace *trace, struct error *err)
 	s.answer = xmalloc(sizeof(*s.answer) + 256);
 	if (trace->observe && trace->accelerate)
 		open_ring(&s);
-	if (trace->observe)
-		events_started(trace, trace->program);
 	take_signals(&s);
 	status = start(&s, err);
 	if (status == 0)
