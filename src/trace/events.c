@@ -217,12 +217,19 @@ refuse_error(struct question *q, const char *path, int error)
 static bool
 note_absent(struct question *q, const char *path, int error)
 {
+	struct stat st;
+
 	if (error != ENOENT && error != ENOTDIR && error != ELOOP &&
 	    error != EACCES) {
 		refuse_error(q, path, error);
 		return false;
 	}
-	note(q->trace, path, FACET_ABSENT);
+	/* What is there and may not be opened has a mode that says so; what is
+	 * behind a folder that may not be entered is as good as absent. */
+	if (error == EACCES && stat(path, &st) == 0)
+		note(q->trace, path, FACET_STAT);
+	else
+		note(q->trace, path, FACET_ABSENT);
 	return true;
 }
 
@@ -608,11 +615,10 @@ handle_access(struct question *q, const char *path)
 	if (is_special(q, path, false))
 		return;
 	if (q->answered) {
-		if (q->error == ENOENT || q->error == ENOTDIR)
-			note(q->trace, path, FACET_ABSENT);
+		if (q->error)
+			note_absent(q, path, q->error);
 		else
-			note(
-			    q->trace, path, q->error ? FACET_STAT : FACET_TYPE);
+			note(q->trace, path, FACET_TYPE);
 		return;
 	}
 	error = ask_stat(q, path, true, &stamp, &mode);

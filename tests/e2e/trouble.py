@@ -91,6 +91,24 @@ def test_read_only_lake(p):
     p.shell(f"chmod -R u+w {p.dir}")
 
 
+def test_folder_of_path_that_can_not_be_entered(p):
+    """For whoever can't look into it, it is as if nothing were there."""
+    if os.geteuid() != 0:
+        raise Skip("needs root, to be somebody else")
+    need("setpriv")
+    p.for_everybody()
+    source(p)
+    p.shell(f"mkdir -m 700 {p.top}/locked; chmod -R a+rX {p.root}; chmod a+rwx {p.root} {p.top}; touch {p.top}/events; chmod 666 {p.top}/events")
+    for outcome in "miss", "hit":
+        child = p.spawn(
+            nobody(p, [p.program, *CC.split()]),
+            tarn=False,
+            env={"PATH": f"{p.top}/locked:{os.environ['PATH']}", "TARN_DIR": f"{p.top}/nobodys"},
+        )
+        equal(child.wait(), 0)
+        equal(p.last()["outcome"], outcome)
+
+
 def on_tmpfs(p, size):
     if os.geteuid() != 0:
         raise Skip("only root can mount")
