@@ -242,7 +242,7 @@ static int
 disk_list(
     struct location *loc, location_entry_fn *fn, void *arg, struct error *err)
 {
-	return lake_list(&disk_of(loc)->lake, fn, arg, err);
+	return lake_list(&disk_of(loc)->lake, loc, fn, arg, err);
 }
 
 /* ---- keeping to a size ---- */

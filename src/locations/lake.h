@@ -43,9 +43,9 @@ int lake_layout(struct lake *lake, struct error *err);
 /* The folder of what has no content for a name; the caller frees it. */
 char *lake_index(const struct lake *lake);
 
-/* As location_list(). */
-int lake_list(
-    struct lake *lake, location_entry_fn *fn, void *arg, struct error *err);
+/* As location_list(), of entries of `leaf`. */
+int lake_list(struct lake *lake, struct location *leaf, location_entry_fn *fn,
+    void *arg, struct error *err);
 
 /* Make the lake if it isn't there, and learn its policy. Returns 0 or -1. */
 int lake_prepare(struct lake *lake, struct error *err);

@@ -14,6 +14,7 @@ struct walk {
 	struct error *err;
 	const struct layout *layout;
 	enum key_space space;
+	struct location *leaf;
 	char hex[DIGEST_HEX + 1];
 };
 
@@ -43,6 +44,7 @@ walk_object(struct walk *walk, int dir, const char *name)
 		return 0;
 	entry.size = (uint64_t)st.st_size;
 	entry.last_used = last_use(&st);
+	entry.leaf = walk->leaf;
 	return walk->fn(walk->arg, &entry);
 }
 
@@ -107,11 +109,11 @@ walk_root(struct walk *walk, const char *path)
 }
 
 int
-lake_list(
-    struct lake *lake, location_entry_fn *fn, void *arg, struct error *err)
+lake_list(struct lake *lake, struct location *leaf, location_entry_fn *fn,
+    void *arg, struct error *err)
 {
 	auto_free char *index = lake_index(lake);
-	struct walk walk = { .fn = fn, .arg = arg, .err = err };
+	struct walk walk = { .fn = fn, .arg = arg, .err = err, .leaf = leaf };
 	int rc;
 
 	if (lake_layout(lake, err) < 0)

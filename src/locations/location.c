@@ -199,6 +199,29 @@ location_list(
 	return loc->kind->list ? loc->kind->list(loc, fn, arg, err) : 0;
 }
 
+enum outcome
+location_add_labels(struct location *loc, const struct key *key,
+    const char *const *labels, struct error *err)
+{
+	uint64_t start = now_us();
+
+	if (!loc->kind->add_labels)
+		return MISS;
+	return counted(
+	    loc, start, loc->kind->add_labels(loc, key, labels, err));
+}
+
+enum outcome
+location_labels(struct location *loc, const struct key *key,
+    location_label_fn *fn, void *arg, struct error *err)
+{
+	uint64_t start = now_us();
+
+	if (!loc->kind->labels)
+		return MISS;
+	return counted(loc, start, loc->kind->labels(loc, key, fn, arg, err));
+}
+
 /* ---- batches ---- */
 
 static void

@@ -79,12 +79,14 @@ struct location_write_request {
 
 struct location_entry {
 	struct key key;
-	uint64_t size;    /* bytes */
-	time_t last_used; /* seconds since the epoch, 0 if not kept */
+	uint64_t size;         /* bytes */
+	time_t last_used;      /* seconds since the epoch, 0 if not kept */
+	struct location *leaf; /* that has it; borrowed */
 };
 
-/* Both: return 0 to go on, anything else to stop. */
+/* All: return 0 to go on, anything else to stop. */
 typedef int location_entry_fn(void *arg, const struct location_entry *entry);
+typedef int location_label_fn(void *arg, const char *label);
 typedef int location_value_fn(
     void *arg, struct location *from, const char *data, size_t size);
 
@@ -138,6 +140,18 @@ struct location_kind {
 	 */
 	int (*list)(struct location *loc, location_entry_fn *fn, void *arg,
 	    struct error *err);
+
+	/*
+	 * Optional, for blobs: add labels to what is under `key`; those that it
+	 * has stay. `labels` ends with NULL. MISS: it isn't there, or this kind
+	 * keeps none. They go when the value is removed.
+	 */
+	enum outcome (*add_labels)(struct location *loc, const struct key *key,
+	    const char *const *labels, struct error *err);
+
+	/* Optional: call `fn` for each label, sorted. MISS: there are none. */
+	enum outcome (*labels)(struct location *loc, const struct key *key,
+	    location_label_fn *fn, void *arg, struct error *err);
 
 	/* Optional, where many at once cost less; default: one by one. */
 	void (*read_batch)(struct location *loc,
@@ -200,6 +214,10 @@ enum outcome location_touch(
     struct location *loc, const struct key *key, struct error *err);
 int location_list(
     struct location *loc, location_entry_fn *fn, void *arg, struct error *err);
+enum outcome location_add_labels(struct location *loc, const struct key *key,
+    const char *const *labels, struct error *err);
+enum outcome location_labels(struct location *loc, const struct key *key,
+    location_label_fn *fn, void *arg, struct error *err);
 void location_read_batch(
     struct location *loc, struct location_read_request *requests, size_t count);
 void location_write_batch(struct location *loc,
