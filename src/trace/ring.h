@@ -57,13 +57,14 @@ enum ring_state {
 struct ring_header {
 	uint32_t magic, version;
 	uint32_t size;   /* bytes, all of it */
-	uint32_t head;   /* atomic: bytes claimed, header included; may
-				  * pass `size`, then the log is full */
+	uint32_t head;   /* atomic: bytes claimed, header included; never
+				  * past `size` */
 	uint32_t mapped; /* atomic: processes that the library went into */
 	uint32_t unused;
 };
 
-/* Entries lie behind one another at multiples of 8 bytes. */
+/* Entries lie behind one another at multiples of 8 bytes; a path has 16 bits. */
+#define RING_ENTRY_MAX (128u << 10)
 struct ring_entry {
 	uint32_t size;  /* bytes, this struct and the path, rounded up to 8 */
 	uint32_t state; /* atomic: enum ring_state */

@@ -33,7 +33,7 @@
 #include "trace/internal.h"
 #include "trace/library.h"
 #include "trace/nest.h"
-#include "trace/ring.h"
+#include "trace/ring_read.h"
 
 #ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS
 #define SECCOMP_IOCTL_NOTIF_SET_FLAGS SECCOMP_IOW(4, __u64)
@@ -43,8 +43,6 @@
 #define GRACE_MS 100      /* for what the command left to end */
 #define DRAIN_MS 6        /* between looks at the accelerator's log */
 #define CHUNK (64 * 1024) /* of output at a time */
-
-#define UNFINISHED_MAX 256
 
 struct stream {
 	int from;    /* what the command prints into, our end; -1: at its end */
@@ -60,10 +58,8 @@ struct supervisor {
 	int listener, signals, channel;
 	void (*old_child)(int); /* what SIGCHLD was for us */
 	struct stream stream[2];
-	char *ring;       /* shared with the accelerator, or NULL */
-	uint32_t ring_at; /* what was read of it, but for ... */
-	uint32_t unfinished[UNFINISHED_MAX]; /* ... these entries */
-	size_t unfinished_count;
+	char *ring; /* shared with the accelerator, or NULL */
+	struct ring_reader log;
 	int ring_fd;
 	char ring_path[64]; /* as the accelerator opens it */
 	char *library;
@@ -76,8 +72,9 @@ struct supervisor {
 /* ---- the accelerator's log ---- */
 
 static void
-take_entry(struct supervisor *s, const struct ring_entry *entry)
+take_entry(void *arg, const struct ring_entry *entry)
 {
+	struct supervisor *s = arg;
 	struct question q = {
 		.trace = s->trace,
 		.pid = (pid_t)entry->pid,
@@ -89,82 +86,14 @@ take_entry(struct supervisor *s, const struct ring_entry *entry)
 		.mode = entry->mode,
 	};
 
-	if (entry->path_size + sizeof(*entry) >= entry->size ||
-	    entry->path[entry->path_size] != '\0')
-		trace_refuse(s->trace, "the accelerator's log is damaged");
-	else
-		events_logged(&q, entry->op, entry->path);
+	events_logged(&q, entry->op, entry->path);
 }
 
-/* A claimed entry says at once how long it is; give its writer a moment. */
-static uint32_t
-size_of_entry(const struct ring_entry *entry)
-{
-	const struct timespec moment = { 0, 50000 };
-	uint32_t size = 0;
-
-	for (int i = 0; i < 100 && size == 0; i++) {
-		size = __atomic_load_n(&entry->size, __ATOMIC_ACQUIRE);
-		if (size == 0)
-			nanosleep(&moment, NULL);
-	}
-	return size;
-}
-
-/* True, and the entry is taken, if its writer is done with it. */
-static bool
-try_entry(struct supervisor *s, uint32_t at)
-{
-	struct ring_entry *entry = (void *)(s->ring + at);
-
-	if (__atomic_load_n(&entry->state, __ATOMIC_ACQUIRE) != RING_DONE)
-		return false;
-	take_entry(s, entry);
-	return true;
-}
-
-static void
-retry_unfinished(struct supervisor *s)
-{
-	size_t left = 0;
-
-	for (size_t i = 0; i < s->unfinished_count; i++) {
-		if (!try_entry(s, s->unfinished[i]))
-			s->unfinished[left++] = s->unfinished[i];
-	}
-	s->unfinished_count = left;
-}
-
-/*
- * Take what was logged. An entry whose call still goes on is passed over and
- * taken later, so that it holds up nothing behind it.
- */
 static void
 drain_ring(struct supervisor *s)
 {
-	const struct ring_header *header = (void *)s->ring;
-	uint32_t head;
-
-	if (!s->ring)
-		return;
-	retry_unfinished(s);
-	head = __atomic_load_n(&header->head, __ATOMIC_ACQUIRE);
-	while (s->ring_at < head && head <= RING_SIZE) {
-		struct ring_entry *entry = (void *)(s->ring + s->ring_at);
-		uint32_t size = size_of_entry(entry);
-
-		if (size < sizeof(*entry) || size % 8 ||
-		    size > RING_SIZE - s->ring_at ||
-		    s->unfinished_count == UNFINISHED_MAX) {
-			trace_refuse(
-			    s->trace, "the accelerator's log is damaged");
-			s->ring_at = RING_SIZE;
-			return;
-		}
-		if (!try_entry(s, s->ring_at))
-			s->unfinished[s->unfinished_count++] = s->ring_at;
-		s->ring_at += size;
-	}
+	if (!ring_drain(&s->log, take_entry, s))
+		trace_refuse(s->trace, "the accelerator's log is damaged");
 }
 
 /* A compiler that the project made itself may be built in ways that bear no
@@ -188,7 +117,6 @@ is_home_made(const struct trace *trace)
 static void
 open_ring(struct supervisor *s)
 {
-	struct ring_header *header;
 	struct error err = { 0 };
 	void *map;
 
@@ -203,15 +131,10 @@ open_ring(struct supervisor *s)
 	    NULL, RING_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, s->ring_fd, 0);
 	if (map == MAP_FAILED)
 		return;
-	header = map;
-	header->magic = RING_MAGIC;
-	header->version = RING_VERSION;
-	header->size = RING_SIZE;
-	header->head = sizeof(*header);
 	snprintf(s->ring_path, sizeof(s->ring_path), "/proc/%d/fd/%d",
 	    (int)getpid(), s->ring_fd);
 	s->ring = map;
-	s->ring_at = sizeof(*header);
+	ring_init(&s->log, map);
 }
 
 /* ---- calls ---- */
@@ -702,7 +625,7 @@ supervise(struct supervisor *s)
 	if (!all_over(s))
 		leave_behind(s);
 	drain_ring(s);
-	if (s->unfinished_count > 0)
+	if (s->log.unfinished_count > 0)
 		trace_refuse(s->trace,
 		    "a process of it was killed half way "
 		    "through a call");
