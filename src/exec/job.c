@@ -17,7 +17,6 @@
 #include "exec/rules.h"
 #include "report/event.h"
 #include "trace/classify.h"
-#include "trace/nest.h"
 
 #define DEFAULT_PATH "/bin:/usr/bin"
 
@@ -79,9 +78,20 @@ absolute(const struct job *job, const char *path)
 	return xasprintf("%s/%s", job->cwd, path);
 }
 
+/* For an outer tarn-exec: the command depends on where it was found, or not. */
+static void
+tell_search(struct job *job, const char *path, int error)
+{
+	if (job->nest.mode == NEST_OPEN)
+		nest_seen(&job->nest, path,
+		    !error                ? FACET_CONTENT
+		        : error == ENOENT ? FACET_ABSENT
+		                          : FACET_STAT);
+}
+
 /* As execvp() searches. */
 static char *
-search(const struct job *job, const char *name, int *error)
+search(struct job *job, const char *name, int *error)
 {
 	const char *dirs = getenv("PATH");
 
@@ -93,10 +103,12 @@ search(const struct job *job, const char *name, int *error)
 		auto_free char *path = size == 0
 		    ? absolute(job, name)
 		    : xasprintf("%.*s/%s", (int)size, dirs, name);
+		auto_free char *whole = absolute(job, path);
 		int result = can_run(job, path);
 
+		tell_search(job, whole, result);
 		if (result == 0)
-			return absolute(job, path);
+			return take(whole);
 		if (result == EACCES)
 			*error = EACCES;
 		if (!dirs[size])
@@ -117,6 +129,8 @@ find_program(struct job *job, struct error *err)
 	if (slash) {
 		error = can_run(job, name);
 		job->program = error ? NULL : absolute(job, name);
+		if (!error)
+			tell_search(job, job->program, 0);
 	} else
 		job->program = search(job, name, &error);
 	/* A compiler driver looks itself up, and would find us; it tells only the
@@ -252,6 +266,8 @@ job_open(struct job *job, struct error *err)
 	job->input = -1;
 	clock_gettime(CLOCK_MONOTONIC, &job->begin);
 	occupy_streams(job);
+	job->found_set = (struct buf)BUF_INIT;
+	nest_open(&job->nest);
 	job->cwd = getcwd(NULL, 0);
 	if (!job->cwd) {
 		job_note(job, "the working directory is gone");
@@ -266,7 +282,6 @@ job_open(struct job *job, struct error *err)
 	if (find_program(job, err) < 0)
 		return -1;
 	look_at_streams(job);
-	job->nested = nest_ask() != NEST_NONE;
 	if (!job->options.disable && !job->note[0])
 		open_cache(job);
 	describe(job);
@@ -290,6 +305,8 @@ job_close(struct job *job)
 	table_close(job->table);
 	if (job->input >= 0)
 		close(job->input);
+	nest_close(&job->nest);
+	buf_release(&job->found_set);
 	free(job->cwd);
 	free(job->root);
 	free(job->tarn_dir);

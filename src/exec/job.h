@@ -10,6 +10,7 @@
 #include "store/pathset.h"
 #include "store/record.h"
 #include "store/restore.h"
+#include "trace/nest.h"
 #include "trace/trace.h"
 
 /*
@@ -34,7 +35,7 @@ struct job {
 	unsigned closed;               /* bit N: descriptor N was not open */
 	struct words owned;            /* texts that `options` borrow from us */
 	void (*file_size_signal)(int); /* what SIGXFSZ was for us */
-	bool nested;           /* inside of another tarn-exec's action */
+	struct nest nest;      /* the tarn-exec in whose action this is */
 	Tarn__Config *config;  /* may be NULL */
 	struct location *tree; /* may be NULL: nothing to ask */
 	struct table *table;   /* may be NULL */
@@ -48,6 +49,7 @@ struct job {
 
 	bool found; /* `record` is what lookup() found */
 	struct record record;
+	struct buf found_set; /* by which path set; only for an outer one */
 
 	/* For the event: */
 	const char *outcome;
@@ -99,6 +101,13 @@ void declared_outputs(struct job *job,
 
 /* May an output be there: under root or cwd, or named by the words? */
 bool job_allows(void *job, const char *path);
+
+/* outer.c: inside of another's action, may this be one of its own? */
+bool outer_lets_us(const struct job *job, const struct strays *strays);
+
+/* outer.c: tell the outer one, if there is one, what the hit stands for, before it is
+ * restored. False: it must be run. */
+bool outer_knows_hit(struct job *job);
 
 /* replay.c: print what a record says was printed. -1: it can't be. */
 int replay(struct job *job, struct error *err);

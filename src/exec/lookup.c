@@ -74,6 +74,9 @@ try_set(struct search *search, const struct path_set_item *item)
 		job->shown = look.fingerprint;
 		job->has_shown = true;
 		if (fetch_record(job, &look.fingerprint)) {
+			if (job->nest.mode == NEST_OPEN)
+				buf_add(&job->found_set, item->data.data,
+				    item->data.len);
 			look_release(&look);
 			return 1;
 		}

@@ -151,6 +151,7 @@ run(struct job *job, struct trace *trace)
 	bool rights = needs_rights(job);
 	struct strays strays;
 	bool few = find_strays(&strays);
+	bool ours = outer_lets_us(job, &strays);
 	auto_free char *fifo = jobserver_path();
 
 	*trace = (struct trace){
@@ -163,13 +164,14 @@ run(struct job *job, struct trace *trace)
 		.events = getenv("TARN_EVENTS"),
 		.jobserver = fifo,
 		.table = job->table,
-		.observe = job->keyed && job->tree && !rights && few &&
+		.observe = job->keyed && job->tree && !rights && few && ours &&
 		    job->options.trace != 0,
 		.accelerate = job->action.accelerate,
 		.one_stream = job->one_stream,
 		.input = job->input,
 		.file_size_signal = job->file_size_signal,
 		.strays = strays,
+		.nest = job->nest.mode == NEST_OPEN ? &job->nest : NULL,
 	};
 	if (trace_run(trace, &err) < 0) {
 		/* Not even a pipe or a process: be the command itself. */
@@ -187,7 +189,7 @@ run(struct job *job, struct trace *trace)
 		trace_refuse(trace,
 		    "more than %d descriptors are open from outside",
 		    STRAYS_MAX);
-	if (job->nested)
+	if (!ours)
 		trace_refuse(trace,
 		    "it ran inside of another action, which is "
 		    "recorded as a whole");
@@ -227,8 +229,11 @@ restore(struct job *job)
 		.rewrite = job->action.kind->rewrite,
 	};
 	struct error err = { 0 };
-	enum outcome outcome = restore_outputs(&restore, &job->record, &err);
+	enum outcome outcome;
 
+	if (!outer_knows_hit(job))
+		return false;
+	outcome = restore_outputs(&restore, &job->record, &err);
 	if (outcome == HIT && replay(job, &err) < 0)
 		outcome = FAILED;
 	if (outcome == HIT) {
@@ -294,7 +299,11 @@ run_job(struct job *job)
 {
 	struct error err = { 0 };
 
-	if (job->options.disable || !job->tree || job->nested)
+	struct strays strays;
+
+	if (job->options.disable || !job->tree ||
+	    (job->nest.mode != NEST_NONE &&
+	        (!find_strays(&strays) || !outer_lets_us(job, &strays))))
 		return run_and_keep(job);
 	if (key_compute(job, &err) < 0) {
 		job_note(job, "%s", err.text);

@@ -25,6 +25,7 @@
 
 #include "base/mem.h"
 #include "store/content.h"
+#include "store/record.h"
 #include "trace/classify.h"
 #include "trace/internal.h"
 #include "trace/ring.h"
@@ -86,12 +87,11 @@ compares_times(const char *path)
 static bool
 shell_compares_times(const struct question *q)
 {
-	static pid_t asked;
 	char words[64];
 
-	if (q->trace->shells_compare_times || asked == q->pid)
+	if (q->trace->shells_compare_times || q->trace->asked_shell == q->pid)
 		return q->trace->shells_compare_times;
-	asked = q->pid;
+	q->trace->asked_shell = q->pid;
 	snprintf(words, sizeof(words), "/proc/%d/cmdline", (int)q->pid);
 	q->trace->shells_compare_times = compares_times(words);
 	return q->trace->shells_compare_times;
@@ -658,31 +658,36 @@ made_by_command(void *arg, const char *name)
 }
 
 static void
-handle_listing(struct question *q)
+note_listing(struct trace *trace, const char *path)
 {
-	char path[PATH_SIZE], what[32];
-	struct error err = { 0 };
-	struct touched *t;
 	struct {
 		const struct trace *trace;
 		const char *folder;
-	} own = { q->trace, path };
+	} own = { trace, path };
+	struct touched *t = unwritten(trace, path);
+	struct error err = { 0 };
 
-	snprintf(what, sizeof(what), "fd/%d", (int)argument(q, 0));
-	if (!process_link(q->pid, what, path, sizeof(path))) {
-		q->alive = false;
-		return;
-	}
-	if (is_special(q, path, true))
-		return;
-	t = unwritten(q->trace, path);
 	if (!t || t->listed)
 		return;
 	t->facets |= FACET_LISTING;
 	t->listed = true;
 	if (content_listing(
 	        &t->listing, AT_FDCWD, path, made_by_command, &own, &err) < 0)
-		trace_refuse(q->trace, "%s", err.text);
+		trace_refuse(trace, "%s", err.text);
+}
+
+static void
+handle_listing(struct question *q)
+{
+	char path[PATH_SIZE], what[32];
+
+	snprintf(what, sizeof(what), "fd/%d", (int)argument(q, 0));
+	if (!process_link(q->pid, what, path, sizeof(path))) {
+		q->alive = false;
+		return;
+	}
+	if (!is_special(q, path, true))
+		note_listing(q->trace, path);
 }
 
 /* ---- running ---- */
@@ -1045,7 +1050,9 @@ leads_outside(const struct question *q, int fd)
 	snprintf(name, sizeof(name), "/proc/%d/fd/%d", (int)q->pid, fd);
 	if (stat(name, &theirs) < 0)
 		return false;
-	return fstat(fd, &ours) == 0 && ours.st_dev == theirs.st_dev &&
+	snprintf(name, sizeof(name), "/proc/%d/fd/%d",
+	    (int)(q->trace->owner ? q->trace->owner : getpid()), fd);
+	return stat(name, &ours) == 0 && ours.st_dev == theirs.st_dev &&
 	    ours.st_ino == theirs.st_ino &&
 	    !(S_ISCHR(ours.st_mode) && ours.st_rdev == 0x103 /* null */);
 }
@@ -1109,29 +1116,15 @@ handle_socket(struct question *q)
 	trace_refuse(q->trace, "it used the network");
 }
 
-/* The parent of a process; 0 if that can't be known. */
-static pid_t
-parent_of(pid_t pid)
-{
-	auto_buf text = BUF_INIT;
-	auto_free char *path = xasprintf("/proc/%d/stat", (int)pid);
-	struct error err;
-	const char *end;
-
-	if (buf_read_file(&text, path, &err) < 0)
-		return 0;
-	end = strrchr(text.data, ')'); /* behind the name: " S PPID" */
-	return end && strlen(end) > 4 ? (pid_t)strtol(end + 4, NULL, 10) : 0;
-}
-
 /* A signal from the command is its own affair as long as it goes to its own. */
 static void
 handle_kill(struct question *q)
 {
-	pid_t pid = (pid_t)argument(q, 0), us = getpid();
+	pid_t pid = (pid_t)argument(q, 0);
+	pid_t us = q->trace->owner ? q->trace->owner : getpid();
 
 	for (int depth = 0; pid > 1 && pid != us && depth < 100; depth++)
-		pid = parent_of(pid);
+		pid = process_parent(pid);
 	if (pid != us)
 		trace_refuse(
 		    q->trace, "it sent a signal to a process from outside");
@@ -1190,9 +1183,9 @@ handle_two_paths(
 static void
 handle_exec(struct question *q, const char *path)
 {
-	class_of(-q->pid);
 	if (!is_special(q, path, true))
 		run_program(q, path, 0);
+	class_of(-q->pid);
 }
 
 static void
@@ -1360,4 +1353,85 @@ events_logged(struct question *q, int op, const char *path)
 	case RING_READLINK: handle_readlink(q, tidy); break;
 	default: trace_refuse(q->trace, "the accelerator's log is damaged");
 	}
+}
+
+struct question
+events_question(const struct ring_entry *entry)
+{
+	return (struct question){
+		.pid = (pid_t)entry->pid,
+		.alive = true,
+		.answered = true,
+		.error = entry->error,
+		.stamp = { entry->dev, entry->ino, entry->file_size,
+		    entry->mtime_ns, entry->ctime_ns },
+		.mode = entry->mode,
+	};
+}
+
+/* ---- what an inner tarn-exec tells ---- */
+
+/* The facets that a stat() answers. */
+static void
+report_stat(struct question *q, const char *path, uint32_t facets)
+{
+	struct stamp stamp = { 0 };
+	struct touched *t;
+	mode_t mode = 0;
+	int error = ask_stat(q, path, true, &stamp, &mode);
+
+	if (error) {
+		note_absent(q, path, error);
+		return;
+	}
+	if ((facets & FACET_CONTENT) && S_ISREG(mode))
+		note_content(q, path, &stamp, mode);
+	t = unwritten(q->trace, path);
+	if (!t)
+		return;
+	t->facets |= facets & (FACET_TYPE | FACET_STAT | FACET_TIME);
+	note_stat(t, &stamp, mode);
+}
+
+void
+events_reported(struct trace *trace, const char *path, uint32_t facets)
+{
+	const uint32_t before = FACET_BEFORE | FACET_ROOM;
+	struct question q = { .trace = trace, .pid = getpid(), .alive = true };
+	char own[PATH_SIZE];
+	struct stat st;
+
+	if (strlen(path) >= sizeof(own) || is_special(&q, path, false))
+		return;
+	memcpy(own, path, strlen(path) + 1);
+	pass_own_links(trace, own, !(facets & FACET_LINK));
+	if (facets & FACET_ABSENT)
+		note(trace, own, FACET_ABSENT);
+	if (facets & before)
+		note(trace, own, lstat(own, &st) < 0 ? FACET_ABSENT : FACET_TYPE);
+	if (facets & FACET_LINK)
+		note_link(&q, own);
+	if (facets & FACET_LISTING)
+		note_listing(trace, own);
+	if (facets & (FACET_CONTENT | FACET_TYPE | FACET_STAT | FACET_TIME))
+		report_stat(&q, own, facets & ~before);
+}
+
+void
+events_made(struct trace *trace, const char *path, int type, uint32_t flags)
+{
+	char own[PATH_SIZE];
+	struct touched *t;
+
+	if (strlen(path) >= sizeof(own))
+		return;
+	memcpy(own, path, strlen(path) + 1);
+	pass_own_links(trace, own, false);
+	t = write_to(trace, own);
+	t->probed |= (flags & OUTPUT_LOOKED_FOR) != 0;
+	t->fresh |= !(flags & OUTPUT_IN_PLACE);
+	t->mode_set = flags & OUTPUT_MODE_SET;
+	t->time_set = flags & OUTPUT_TIME_SET;
+	trace->folders_made += type == OUTPUT_FOLDER;
+	trace->links_made += type == OUTPUT_LINK;
 }

@@ -297,7 +297,7 @@ add_spec(struct program *p, const struct call_spec *spec, bool fast,
 		return;
 
 	add(p, BPF_JMP | BPF_JEQ | BPF_K, spec->number, 0, 0);
-	if (fast && spec->fast)
+	if (spec->fast)
 		add_fast(p);
 	else if (fast && spec->number == SYS_newfstatat)
 		add_fstat(p);

@@ -77,7 +77,8 @@ const struct call_spec *filter_find(int number);
 
 /*
  * Put the filter on the calling thread. Returns the listener, or -1 with errno.
- * `fast`: let the accelerator's calls through.
+ * The accelerator's calls are let through: an action inside of this one may have it.
+ * `fast`: it is this one's, and so nobody goes by the fstat() of an open file.
  */
 int filter_install(bool fast, const struct strays *strays);
 

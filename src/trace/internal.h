@@ -37,6 +37,18 @@ void events_handle(struct question *question);
 /* events.c: one entry of the accelerator's log. */
 void events_logged(struct question *question, int op, const char *path);
 
+/* events.c: the question that an entry of that log answers; for no trace yet. */
+struct ring_entry;
+struct question events_question(const struct ring_entry *entry);
+
+/*
+ * events.c: an inner tarn-exec says that its command would have looked at `path`
+ * (enum facet), or is about to make it (enum output_type, output_flags).
+ */
+void events_reported(struct trace *trace, const char *path, uint32_t facets);
+void events_made(
+    struct trace *trace, const char *path, int type, uint32_t flags);
+
 /* events.c: the command itself, which started before its filter was seen. */
 void events_started(struct trace *trace, const char *program);
 
@@ -44,6 +56,9 @@ void events_started(struct trace *trace, const char *program);
 bool process_text(pid_t pid, uint64_t address, char *to, size_t size);
 void process_forget(void); /* another call waits: its memory may differ */
 bool process_bytes(pid_t pid, uint64_t address, void *to, size_t size);
+/* process.c: 0 if that can't be known. */
+pid_t process_parent(pid_t pid);
+
 bool process_link(pid_t pid, const char *what, char *to, size_t size);
 
 /*

@@ -2,10 +2,12 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "base/mem.h"
 #include "trace/internal.h"
 
 #define PAGE 4096u
@@ -158,4 +160,18 @@ process_path(pid_t pid, int folder, uint64_t address, char *to, size_t size)
 		return false;
 	path_tidy(to);
 	return true;
+}
+
+pid_t
+process_parent(pid_t pid)
+{
+	auto_buf text = BUF_INIT;
+	auto_free char *path = xasprintf("/proc/%d/stat", (int)pid);
+	struct error err;
+	const char *end;
+
+	if (buf_read_file(&text, path, &err) < 0)
+		return 0;
+	end = strrchr(text.data, ')'); /* behind the name: " S PPID" */
+	return end && strlen(end) > 4 ? (pid_t)strtol(end + 4, NULL, 10) : 0;
 }

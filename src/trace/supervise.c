@@ -33,6 +33,7 @@
 #include "trace/internal.h"
 #include "trace/library.h"
 #include "trace/nest.h"
+#include "trace/nested.h"
 #include "trace/ring_read.h"
 
 #ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS
@@ -66,6 +67,7 @@ struct supervisor {
 	sigset_t old_mask;
 	struct seccomp_notif *notif;
 	struct seccomp_notif_resp *answer;
+	struct nested_list nested; /* actions inside of ours */
 	bool ended;
 };
 
@@ -75,17 +77,9 @@ static void
 take_entry(void *arg, const struct ring_entry *entry)
 {
 	struct supervisor *s = arg;
-	struct question q = {
-		.trace = s->trace,
-		.pid = (pid_t)entry->pid,
-		.alive = true,
-		.answered = true,
-		.error = entry->error,
-		.stamp = { entry->dev, entry->ino, entry->file_size,
-		    entry->mtime_ns, entry->ctime_ns },
-		.mode = entry->mode,
-	};
+	struct question q = events_question(entry);
 
+	q.trace = s->trace;
 	events_logged(&q, entry->op, entry->path);
 }
 
@@ -94,6 +88,7 @@ drain_ring(struct supervisor *s)
 {
 	if (!ring_drain(&s->log, take_entry, s))
 		trace_refuse(s->trace, "the accelerator's log is damaged");
+	nested_drain(&s->nested);
 }
 
 /* A compiler that the project made itself may be built in ways that bear no
@@ -134,7 +129,8 @@ open_ring(struct supervisor *s)
 	snprintf(s->ring_path, sizeof(s->ring_path), "/proc/%d/fd/%d",
 	    (int)getpid(), s->ring_fd);
 	s->ring = map;
-	ring_init(&s->log, map);
+	if (!s->trace->nest) /* else the outer one reads it */
+		ring_init(&s->log, map);
 }
 
 /* ---- calls ---- */
@@ -143,8 +139,10 @@ open_ring(struct supervisor *s)
 static bool
 is_own_call(const struct supervisor *s, const char *path)
 {
-	return s->ring &&
-	    (strcmp(path, s->ring_path) == 0 || strcmp(path, s->library) == 0);
+	return (s->ring &&
+	           (strcmp(path, s->ring_path) == 0 ||
+	               strcmp(path, s->library) == 0)) ||
+	    nested_is_own_path(&s->nested, path);
 }
 
 /* The path of an open(), which is all that such calls are; or "". */
@@ -168,14 +166,44 @@ is_for_us(struct supervisor *s, bool *answered)
 
 	opened_path(s, path, sizeof(path));
 	*answered = strcmp(path, NEST_PATH) == 0 &&
-	    nest_answer(s->listener, s->notif->id);
+	    nested_greet(&s->nested, s->listener, s->notif->id,
+	        (pid_t)s->notif->pid);
 	return *answered || is_own_call(s, path);
+}
+
+static void
+handle_for(void *arg, struct trace *trace)
+{
+	struct question *q = arg;
+
+	q->trace = trace;
+	events_handle(q);
+}
+
+static void
+refuse_unreadable(void *arg, struct trace *trace)
+{
+	trace_refuse(trace, "a process of it could not be looked into");
+}
+
+/* Which actions it belongs to, and what they make of it. */
+static struct nested_call
+call_of(const struct seccomp_notif *notif)
+{
+	const struct call_spec *spec = filter_find(notif->data.nr);
+	uint8_t call = spec ? spec->call : CALL_REFUSED;
+
+	return (struct nested_call){ .pid = (pid_t)notif->pid,
+		.own = call != CALL_READ && call != CALL_WRITE &&
+		    call != CALL_DUP,
+		.leaves = call == CALL_EXEC };
 }
 
 static void
 answer_call(struct supervisor *s)
 {
-	struct question q = { .trace = s->trace, .alive = true };
+	struct question q = { .alive = true };
+	struct nested_call call;
 	bool answered;
 
 	memset(s->notif, 0, sizeof(*s->notif));
@@ -185,19 +213,19 @@ answer_call(struct supervisor *s)
 	drain_ring(s);
 	q.notif = s->notif;
 	q.pid = (pid_t)s->notif->pid;
+	call = call_of(s->notif);
 	if (is_for_us(s, &answered)) {
 		if (answered)
 			return;
-	} else if (!s->ended || q.trace->refusal[0] == '\0')
-		events_handle(&q);
+	} else
+		nested_call(&s->nested, &call, handle_for, &q);
 	memset(s->answer, 0, sizeof(*s->answer));
 	s->answer->id = s->notif->id;
 	s->answer->flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
 	if (ioctl(s->listener, SECCOMP_IOCTL_NOTIF_SEND, s->answer) < 0)
 		return; /* killed: whatever it said, it did not come to pass */
 	if (!q.alive)
-		trace_refuse(
-		    s->trace, "a process of it could not be looked into");
+		nested_call(&s->nested, &call, refuse_unreadable, NULL);
 }
 
 /* ---- starting ---- */
@@ -363,7 +391,7 @@ become_command(struct supervisor *s, int channel)
 	signal(SIGCHLD, s->old_child);
 	signal(SIGXFSZ, trace->file_size_signal);
 	sigprocmask(SIG_SETMASK, &s->old_mask, NULL);
-	if (trace->observe) {
+	if (trace->observe && !trace->nest) {
 		listener = filter_install(s->ring != NULL, &trace->strays);
 		error = listener < 0 ? errno : 0;
 	}
@@ -393,15 +421,73 @@ tune_listener(int listener)
 	    SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
 }
 
+/* The supervisor around us watches the command, if it is to be watched. */
+static void
+join_outer(struct supervisor *s)
+{
+	struct trace *trace = s->trace;
+	Tarn__NestRequest *request = &trace->nest->request;
+	struct error err;
+
+	request->kind = trace->observe ? NEST_WATCH : NEST_PASS;
+	request->cwd = nest_bytes(trace->cwd);
+	request->tarn_dir = nest_bytes(trace->tarn_dir);
+	request->events = nest_bytes(trace->events ? trace->events : "");
+	request->jobserver =
+	    nest_bytes(trace->jobserver ? trace->jobserver : "");
+	request->accelerate = trace->accelerate;
+	request->library = nest_bytes(s->ring ? s->library : "");
+	request->ring = nest_bytes(s->ring_path);
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	if (nest_ask(trace->nest, s->ring ? s->ring_fd : -1, NULL, &err) < 0)
+		trace_refuse(trace, "%s", err.text);
+	trace->observer = trace->observe ? "nested" : "unobserved";
+}
+
+/* What the outer one saw of the command. */
+static void
+ask_outer(struct trace *trace)
+{
+	auto_buf seen = BUF_INIT;
+	struct error err;
+
+	if (!trace->observe)
+		return;
+	nest_forget(trace->nest);
+	trace->nest->request.kind = NEST_END;
+	if (nest_ask(trace->nest, -1, &seen, &err) < 0 ||
+	    nest_trace_decode(trace, seen.data, seen.len, &err) < 0)
+		trace_refuse(trace, "%s", err.text);
+}
+
+static void
+watch_command(struct supervisor *s)
+{
+	struct trace *trace = s->trace;
+	int error = 0;
+
+	if (trace->observe && !trace->nest)
+		events_started(trace, trace->program);
+	s->listener = receive_listener(s->channel, &error);
+	if (s->listener >= 0) {
+		tune_listener(s->listener);
+		trace->observer = s->ring ? "accelerated" : "observed";
+	} else if (trace->observe && !trace->nest)
+		trace_refuse(trace, "it could not be observed: %s",
+		    strerror(error ? error : EPIPE));
+}
+
 static int
 start(struct supervisor *s, struct error *err)
 {
-	int channel[2], error = 0;
+	int channel[2];
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, channel) < 0)
 		return error_errno(err, "cannot make a socket pair");
 	if (open_streams(s) < 0)
 		return error_errno(err, "cannot make a pipe");
+	if (s->trace->nest)
+		join_outer(s);
 	s->pid = fork();
 	if (s->pid < 0)
 		return error_errno(err, "cannot fork");
@@ -411,15 +497,7 @@ start(struct supervisor *s, struct error *err)
 	close(channel[1]);
 	close_child_ends(s);
 	s->channel = channel[0];
-	if (s->trace->observe)
-		events_started(s->trace, s->trace->program);
-	s->listener = receive_listener(s->channel, &error);
-	if (s->listener >= 0) {
-		tune_listener(s->listener);
-		s->trace->observer = s->ring ? "accelerated" : "observed";
-	} else if (s->trace->observe)
-		trace_refuse(s->trace, "it could not be observed: %s",
-		    strerror(error ? error : EPIPE));
+	watch_command(s);
 	return 0;
 }
 
@@ -511,43 +589,64 @@ forward_signal(struct supervisor *s)
 	kill(s->pid, (int)info.ssi_signo);
 }
 
-enum { ON_LISTENER, ON_OUT, ON_ERR, ON_SIGNALS, ON_COUNT };
+enum { ON_LISTENER, ON_OUT, ON_ERR, ON_SIGNALS, ON_NESTED };
 
 static void
 watch(const struct supervisor *s, struct pollfd *fds)
 {
-	const int fd[ON_COUNT] = { s->listener, s->stream[0].from,
+	const int fd[ON_NESTED] = { s->listener, s->stream[0].from,
 		s->stream[1].from, s->signals };
 
-	for (int i = 0; i < ON_COUNT; i++)
+	for (int i = 0; i < ON_NESTED; i++)
 		fds[i] = (struct pollfd){ .fd = fd[i], .events = POLLIN };
+	nested_watch(&s->nested, fds + ON_NESTED);
 }
 
-/* Wait for what comes next and see to it. False if nothing came in time. */
-static bool
-step(struct supervisor *s, int timeout)
+static void
+handle_calls(struct supervisor *s, short revents)
 {
-	struct pollfd fds[ON_COUNT];
-	int ready;
-
-	watch(s, fds);
-	ready = poll(fds, ON_COUNT, timeout);
-	if (ready == 0)
-		return false;
-	if (ready < 0)
-		return true;
-	if (fds[ON_LISTENER].revents & POLLIN)
+	if (revents & POLLIN)
 		answer_call(s);
-	else if (fds[ON_LISTENER].revents & (POLLHUP | POLLERR)) {
+	else if (revents & (POLLHUP | POLLERR)) {
 		close(s->listener);
 		s->listener = -1; /* the last of them has ended */
 	}
+}
+
+/* Requests before calls: who waits for an answer makes no call meanwhile. */
+static void
+handle_all(struct supervisor *s, const struct pollfd *fds, size_t nested)
+{
+	for (size_t i = nested; i-- > 0;) {
+		if (fds[ON_NESTED + i].revents)
+			nested_serve(&s->nested, i);
+	}
+	handle_calls(s, fds[ON_LISTENER].revents);
 	if (fds[ON_OUT].revents)
 		pass_on(s, 0);
 	if (fds[ON_ERR].revents)
 		pass_on(s, 1);
 	if (fds[ON_SIGNALS].revents)
 		forward_signal(s);
+}
+
+/* Wait for what comes next and see to it. False if nothing came in time. */
+static bool
+step(struct supervisor *s, int timeout)
+{
+	size_t nested = s->nested.count;
+	auto_free struct pollfd *more = nested > 4
+	    ? xrealloc(NULL, ON_NESTED + nested, sizeof(*more))
+	    : NULL;
+	struct pollfd few[ON_NESTED + 4], *fds = more ? more : few;
+	int ready;
+
+	watch(s, fds);
+	ready = poll(fds, ON_NESTED + nested, timeout);
+	if (ready == 0)
+		return false;
+	if (ready > 0)
+		handle_all(s, fds, nested);
 	return true;
 }
 
@@ -556,6 +655,18 @@ all_over(const struct supervisor *s)
 {
 	return s->listener < 0 && s->stream[0].from < 0 &&
 	    s->stream[1].from < 0;
+}
+
+/* Inside of another's action no listener says when the last one has ended; but then
+ * all that are left become children of ours. */
+static bool
+children_gone(const struct supervisor *s)
+{
+	if (!s->trace->nest)
+		return true;
+	while (waitpid(-1, NULL, WNOHANG) > 0)
+		;
+	return waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD;
 }
 
 static int64_t
@@ -616,15 +727,18 @@ supervise(struct supervisor *s)
 			drain_ring(s);
 	}
 	end = now_us() + GRACE_MS * 1000;
-	while (!all_over(s)) {
+	while (!all_over(s) || !children_gone(s)) {
 		int64_t left = end - now_us();
 
 		if (left <= 0 || !step(s, (int)(left / 1000 + 1)))
 			break;
 	}
-	if (!all_over(s))
+	if (!all_over(s) || !children_gone(s))
 		leave_behind(s);
 	drain_ring(s);
+	nested_finish(&s->nested);
+	if (s->trace->nest)
+		ask_outer(s->trace);
 	if (s->log.unfinished_count > 0)
 		trace_refuse(s->trace,
 		    "a process of it was killed half way "
@@ -660,6 +774,9 @@ finish(struct supervisor *s)
 	}
 	if (s->ring)
 		munmap(s->ring, RING_SIZE);
+	nested_release(&s->nested);
+	if (s->trace->nest)
+		prctl(PR_SET_CHILD_SUBREAPER, 0);
 	free(s->library);
 	free(s->notif);
 	free(s->answer);
@@ -669,6 +786,7 @@ int
 trace_run(struct trace *trace, struct error *err)
 {
 	struct supervisor s = { .trace = trace,
+		.nested = { .trace = trace },
 		.listener = -1,
 		.signals = -1,
 		.channel = -1,

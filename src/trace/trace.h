@@ -68,6 +68,8 @@ struct trace {
 	int input;       /* file for its stdin, or -1: as ours */
 	void (*file_size_signal)(int); /* what SIGXFSZ is for it */
 	struct strays strays;
+	struct nest *nest; /* inside of another's action: its supervisor; or NULL */
+	pid_t owner;       /* whose command it is, if not ours: trace/nested.h */
 
 	/* Out: */
 	int64_t began_ns;     /* by the clock that stamps files */
@@ -86,6 +88,7 @@ struct trace {
 	    own_clocks; /* enum table_flags of sources that came and went */
 	bool asked_cwd, asked_uname, asked_cpu, asked_environment;
 	bool shells_compare_times; /* a shell's text says -nt or -ot */
+	pid_t asked_shell;         /* whose text was looked at last */
 	struct capture out, err;
 	uint32_t *order; /* as in struct record */
 	size_t order_count, order_cap;
