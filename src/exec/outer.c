@@ -56,8 +56,7 @@ tell_machine(struct job *job, const char *name)
 }
 
 static int
-tell_observation(
-    void *arg, enum place place, uint32_t facets, const char *path)
+tell_observation(void *arg, enum place place, uint32_t facets, const char *path)
 {
 	struct job *job = arg;
 	auto_free char *whole = NULL;
@@ -118,8 +117,7 @@ is_still_so(struct job *job)
 	bool same;
 
 	digest_bytes(&data.name, data.data, data.size);
-	same = key_compute(job, &err) == 0 &&
-	    digest_equal(&key, &job->key) &&
+	same = key_compute(job, &err) == 0 && digest_equal(&key, &job->key) &&
 	    path_set_look(&data, &job->key, &job->world, NULL, &look, &err) ==
 	        HIT &&
 	    digest_equal(&look.fingerprint, &job->shown);

@@ -1408,7 +1408,8 @@ events_reported(struct trace *trace, const char *path, uint32_t facets)
 	if (facets & FACET_ABSENT)
 		note(trace, own, FACET_ABSENT);
 	if (facets & before)
-		note(trace, own, lstat(own, &st) < 0 ? FACET_ABSENT : FACET_TYPE);
+		note(trace, own,
+		    lstat(own, &st) < 0 ? FACET_ABSENT : FACET_TYPE);
 	if (facets & FACET_LINK)
 		note_link(&q, own);
 	if (facets & FACET_LISTING)

@@ -49,8 +49,8 @@ nest_close(struct nest *nest)
 ProtobufCBinaryData
 nest_bytes(const char *text)
 {
-	return (ProtobufCBinaryData){ strlen(text),
-		(uint8_t *)(uintptr_t)text };
+	return (
+	    ProtobufCBinaryData){ strlen(text), (uint8_t *)(uintptr_t)text };
 }
 
 char *
@@ -135,7 +135,8 @@ read_memory(int memory, struct buf *data, size_t size)
 	size_t at = 0;
 
 	while (at < size) {
-		size_t want = size - at < sizeof(chunk) ? size - at : sizeof(chunk);
+		size_t want =
+		    size - at < sizeof(chunk) ? size - at : sizeof(chunk);
 		ssize_t got = pread(memory, chunk, want, (off_t)at);
 
 		if (got <= 0)
@@ -182,9 +183,9 @@ nest_receive(int socket, struct buf *data, int *fd)
 /* Room for one more, where the count is 0 or a power of two. */
 #define GROW(list, count) \
 	do { \
-		if (((count) & ((count) - 1)) == 0) \
-			(list) = xrealloc((list), \
-			    (count) ? 2 * (count) : 1, sizeof(*(list))); \
+		if (((count) & ((count)-1)) == 0) \
+			(list) = xrealloc((list), (count) ? 2 * (count) : 1, \
+			    sizeof(*(list))); \
 	} while (0)
 
 void

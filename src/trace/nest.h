@@ -69,8 +69,8 @@ enum nest_asked {
 
 struct nest {
 	enum nest_mode mode;
-	int socket;           /* -1 unless NEST_OPEN */
-	struct strays strays; /* that the outer one watches */
+	int socket;                /* -1 unless NEST_OPEN */
+	struct strays strays;      /* that the outer one watches */
 	Tarn__NestRequest request; /* the next */
 };
 
@@ -83,8 +83,7 @@ void nest_close(struct nest *nest);
  * or will have made it (enum output_type and output_flags). Copied.
  */
 void nest_seen(struct nest *nest, const char *path, uint32_t facets);
-void nest_made(
-    struct nest *nest, const char *path, int type, uint32_t flags);
+void nest_made(struct nest *nest, const char *path, int type, uint32_t flags);
 void nest_forget(struct nest *nest); /* all that was seen and made */
 
 /*

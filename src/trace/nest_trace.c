@@ -27,7 +27,8 @@ flags_of(const struct touched *t)
 {
 	return (t->stamped ? TOUCHED_STAMPED : 0) |
 	    (t->digested ? TOUCHED_DIGESTED : 0) |
-	    (t->listed ? TOUCHED_LISTED : 0) | (t->linked ? TOUCHED_LINKED : 0) |
+	    (t->listed ? TOUCHED_LISTED : 0) |
+	    (t->linked ? TOUCHED_LINKED : 0) |
 	    (t->program ? TOUCHED_PROGRAM : 0) |
 	    (t->written ? TOUCHED_WRITTEN : 0) |
 	    (t->probed ? TOUCHED_PROBED : 0) | (t->fresh ? TOUCHED_FRESH : 0) |
@@ -93,7 +94,8 @@ nest_trace_encode(const struct trace *trace, struct buf *to)
 	    xrealloc(NULL, count + 1, sizeof(*touched));
 	auto_free Tarn__NestTouched **items =
 	    xrealloc(NULL, count + 1, sizeof(*items));
-	auto_free uint64_t *words = xrealloc(NULL, 5 * count + 1, sizeof(*words));
+	auto_free uint64_t *words =
+	    xrealloc(NULL, 5 * count + 1, sizeof(*words));
 	auto_free ProtobufCBinaryData *names =
 	    xrealloc(NULL, programs + 1, sizeof(*names));
 	Tarn__NestTrace message = TARN__NEST_TRACE__INIT;

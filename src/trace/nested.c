@@ -20,9 +20,9 @@
 #define SECCOMP_ADDFD_FLAG_SEND (1UL << 1) /* since 5.14 */
 #endif
 
-#define DEPTH 16               /* of actions in actions */
-#define FRESH_NS 10000000      /* no process number comes back so soon */
-#define NESTED_MAX 4096        /* at a time */
+#define DEPTH 16          /* of actions in actions */
+#define FRESH_NS 10000000 /* no process number comes back so soon */
+#define NESTED_MAX 4096   /* at a time */
 
 enum state {
 	QUIET,    /* it has not said yet what it wants */
@@ -307,8 +307,8 @@ nested_release(struct nested_list *list)
 	*list = (struct nested_list){ .trace = list->trace };
 }
 
-static void
-add(struct nested_list *list, pid_t owner, int socket)
+void
+nested_add(struct nested_list *list, pid_t owner, int socket)
 {
 	struct nested *old = owned_by(list, owner);
 	struct nested *nested = xmalloc(sizeof(*nested));
@@ -316,8 +316,7 @@ add(struct nested_list *list, pid_t owner, int socket)
 	if (old) /* its number came back */
 		forget(list, old);
 	*nested = (struct nested){ .owner = owner, .socket = socket };
-	list->item =
-	    xrealloc(list->item, list->count + 1, sizeof(*list->item));
+	list->item = xrealloc(list->item, list->count + 1, sizeof(*list->item));
 	list->item[list->count++] = nested;
 	forget_recent();
 }
@@ -344,7 +343,7 @@ nested_greet(struct nested_list *list, int listener, uint64_t id, pid_t pid)
 	    ioctl(listener, SECCOMP_IOCTL_NOTIF_ADDFD, &give) >= 0;
 	close(ends[1]);
 	if (given && greeting.mode == NEST_OPEN)
-		add(list, pid, ends[0]);
+		nested_add(list, pid, ends[0]);
 	else
 		close(ends[0]);
 	return given;

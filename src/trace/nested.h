@@ -30,6 +30,9 @@ void nested_release(struct nested_list *list);
 bool nested_greet(
     struct nested_list *list, int listener, uint64_t id, pid_t pid);
 
+/* Process `owner` speaks through `socket`, which is taken over. */
+void nested_add(struct nested_list *list, pid_t owner, int socket);
+
 /*
  * A call of `pid`, which waits: calls `fn` for the trace of each action that it belongs
  * to. `own` says that it may be passed over if it is an inner tarn-exec's own,

@@ -166,8 +166,8 @@ is_for_us(struct supervisor *s, bool *answered)
 
 	opened_path(s, path, sizeof(path));
 	*answered = strcmp(path, NEST_PATH) == 0 &&
-	    nested_greet(&s->nested, s->listener, s->notif->id,
-	        (pid_t)s->notif->pid);
+	    nested_greet(
+	        &s->nested, s->listener, s->notif->id, (pid_t)s->notif->pid);
 	return *answered || is_own_call(s, path);
 }
 
@@ -194,8 +194,8 @@ call_of(const struct seccomp_notif *notif)
 	uint8_t call = spec ? spec->call : CALL_REFUSED;
 
 	return (struct nested_call){ .pid = (pid_t)notif->pid,
-		.own = call != CALL_READ && call != CALL_WRITE &&
-		    call != CALL_DUP,
+		.own =
+		    call != CALL_READ && call != CALL_WRITE && call != CALL_DUP,
 		.leaves = call == CALL_EXEC };
 }
 

@@ -68,8 +68,9 @@ struct trace {
 	int input;       /* file for its stdin, or -1: as ours */
 	void (*file_size_signal)(int); /* what SIGXFSZ is for it */
 	struct strays strays;
-	struct nest *nest; /* inside of another's action: its supervisor; or NULL */
-	pid_t owner;       /* whose command it is, if not ours: trace/nested.h */
+	struct nest
+	    *nest;   /* inside of another's action: its supervisor; or NULL */
+	pid_t owner; /* whose command it is, if not ours: trace/nested.h */
 
 	/* Out: */
 	int64_t began_ns;     /* by the clock that stamps files */
