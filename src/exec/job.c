@@ -223,6 +223,7 @@ set_world(struct job *job)
 		.cwd = job->cwd,
 		.outputs = job->outputs,
 		.environment = environ,
+		.words = job->action.argv,
 		.add_variable = environment_add,
 		.add_value = environment_add_value,
 		.table = job->table,

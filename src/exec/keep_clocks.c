@@ -69,8 +69,11 @@ static bool
 has_no_clock(
     struct keeping *k, const char *name, uint32_t flags, uint32_t clocks)
 {
+	k->named_clock |= flags & TABLE_CLOCK;
 	if (!(flags & clocks))
-		return true;
+		return !(flags & TABLE_AGES) ||
+		    keeping_refuse(k, name,
+		        "compares the times of files (GCC dependency)");
 	return keeping_refuse(k, name,
 	    content_is_source(name) || !(flags & TABLE_OWN_PATH)
 	        ? names_clock
@@ -82,7 +85,10 @@ static bool
 words_have_no_clock(struct keeping *k, uint32_t clocks)
 {
 	for (char *const *word = k->job->action.words; *word; word++) {
-		if (content_clocks(*word, strlen(*word)) & clocks)
+		uint32_t flags = content_clocks(*word, strlen(*word));
+
+		k->named_clock |= flags & TABLE_CLOCK;
+		if (flags & clocks)
 			return keeping_refuse(k, *word, names_clock);
 	}
 	return true;
@@ -97,6 +103,19 @@ input_has_no_clock(struct keeping *k, uint32_t clocks)
 		return true;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", k->job->input);
 	return has_no_clock(k, "standard input", flags_of(NULL, path), clocks);
+}
+
+/* A name pasted together is in no text; but to tell the time, a compiler looks up
+ * where it is. With a time of its own it does so as well, and names the macro. */
+static bool
+told_no_time(struct keeping *k, uint32_t clocks)
+{
+	if (!k->trace->asked_clock ||
+	    (!(clocks & TABLE_CLOCK) && k->named_clock))
+		return true;
+	snprintf(
+	    k->text, sizeof(k->text), "a compiler asked for the time of day");
+	return false;
 }
 
 bool
@@ -127,5 +146,6 @@ keep_no_clock(struct keeping *k)
 		    !has_no_clock(k, t->path, keeping_flags(k, t), clocks))
 			return false;
 	}
-	return words_have_no_clock(k, clocks) && input_has_no_clock(k, clocks);
+	return words_have_no_clock(k, clocks) &&
+	    input_has_no_clock(k, clocks) && told_no_time(k, clocks);
 }

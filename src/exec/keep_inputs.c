@@ -285,7 +285,7 @@ keeping_knows_programs(const struct keeping *k)
 		if (classify_program(k->trace->programs[i]) != PROGRAM_COMPILER)
 			return false;
 	}
-	return k->trace->program_count > 0;
+	return k->trace->program_count > 0 && !k->trace->stranger;
 }
 
 static void
@@ -375,7 +375,8 @@ static void
 observe_machine(struct keeping *k)
 {
 	const struct job *job = k->job;
-	bool plain = job->action.compiler && job->action.known;
+	bool known = job->action.compiler && job->action.known;
+	bool plain = known && (!k->trace->observe || keeping_knows_programs(k));
 	const struct {
 		bool counts;
 		enum place place;
@@ -385,6 +386,8 @@ observe_machine(struct keeping *k)
 		{ k->trace->asked_cpu || has_native(job->action.words),
 		    PLACE_MACHINE, "cpu" },
 		{ k->trace->asked_cwd && !plain, PLACE_MACHINE, "cwd" },
+		/* A wrapper may do to the words what no compiler would. */
+		{ known && !plain, PLACE_MACHINE, "words" },
 		{ k->scan.found[SCAN_ROOT] || asks_for_own_path(k),
 		    PLACE_MACHINE, "root" },
 		{ true, PLACE_MACHINE, "pwd" },

@@ -11,7 +11,8 @@ struct keeping {
 	struct path_set set;
 	struct record record;
 	struct scan scan;
-	char text[400]; /* why it can't be kept; "" as long as it can */
+	bool named_clock; /* what was read names the macro of date or time */
+	char text[400];   /* why it can't be kept; "" as long as it can */
 };
 
 /* Can't be kept, because of `path`. Returns false. */

@@ -36,6 +36,32 @@ has_word(const char *text, size_t size, const char *word)
 	return false;
 }
 
+/* "#pragma GCC dependency", which goes by the times of two files, also where a
+ * comment or the end of a line stands in between. */
+static bool
+compares_ages(const char *text, size_t size)
+{
+	static const char word[] = "dependency";
+	static const char *const before[] = { "GCC", "*/", "\\\n" };
+	const char *end = text + size, *at = text;
+
+	while ((at = memmem(at, (size_t)(end - at), word, sizeof(word) - 1))) {
+		const char *last = at;
+
+		while (last > text && (last[-1] == ' ' || last[-1] == '\t'))
+			last--;
+		for (size_t i = 0; i < sizeof(before) / sizeof(*before); i++) {
+			size_t length = strlen(before[i]);
+
+			if ((size_t)(last - text) >= length &&
+			    memcmp(last - length, before[i], length) == 0)
+				return true;
+		}
+		at++;
+	}
+	return false;
+}
+
 uint32_t
 content_clocks(const char *text, size_t size)
 {
@@ -55,6 +81,8 @@ content_clocks(const char *text, size_t size)
 		if (has_word(text, size, clocks[i].name))
 			found |= clocks[i].flag;
 	}
+	if (compares_ages(text, size))
+		found |= TABLE_AGES;
 	return found;
 }
 
@@ -108,8 +136,8 @@ read_all(int fd, struct content *content, struct error *err)
 		if (first)
 			text = is_text(data, size);
 		if (first && is_precompiled(data, size))
-			content->flags |=
-			    TABLE_CLOCK | TABLE_TIMESTAMP | TABLE_OWN_PATH;
+			content->flags |= TABLE_CLOCK | TABLE_TIMESTAMP |
+			    TABLE_OWN_PATH | TABLE_AGES;
 		first = false;
 		if (!text)
 			continue;

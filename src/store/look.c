@@ -311,7 +311,11 @@ add_fact(const struct looking *l, struct buf *to)
 		value = l->world->cwd;
 	else if (strcmp(name, "pwd") == 0)
 		value = other_name(l->world);
-	else if (strcmp(name, "cpu") == 0) {
+	else if (strcmp(name, "words") == 0) {
+		for (char *const *word = l->world->words; word && *word; word++)
+			buf_add(to, *word, strlen(*word) + 1);
+		return;
+	} else if (strcmp(name, "cpu") == 0) {
 		machine_add_cpu(to);
 		return;
 	} else if (strcmp(name, "uname") == 0 && uname(&names) == 0) {

@@ -27,7 +27,7 @@ enum place {
 	PLACE_OUTPUT, /* the path is "0": the output that the arguments name */
 	PLACE_VARIABLE, /* an environment variable's name, or "*" for all of
 	                 * them as world.add_variable() has them */
-	PLACE_MACHINE,  /* "uname", "cpu", "root", "cwd" */
+	PLACE_MACHINE,  /* "uname", "cpu", "root", "cwd", "pwd", "words" */
 	PLACES,
 };
 
@@ -80,6 +80,7 @@ struct world {
 	const char *root, *cwd;     /* absolute, without a slash at the end */
 	const char *const *outputs; /* by number, absolute; NULL at the end */
 	char *const *environment;
+	char *const *words; /* of the command, as they came */
 	/* Append what counts of `entry` ("NAME=VALUE"), which may be nothing. */
 	void (*add_variable)(const char *entry, struct buf *to);
 	/* The same for one variable that is named. */

@@ -10,7 +10,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 
-#define TABLE_MAGIC 0x334c42544e524154ull /* "TARNTBL3" */
+#define TABLE_MAGIC 0x344c42544e524154ull /* "TARNTBL4" */
 #define HEADER_SIZE 4096u
 #define SLOTS (1u << 19)
 #define WINDOW 8 /* slots that an entry may be in */

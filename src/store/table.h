@@ -36,6 +36,7 @@ enum table_flags {
 	TABLE_CLOCK = 1 << 0, /* the text names the date's or time's macro */
 	TABLE_TIMESTAMP = 1 << 1, /* the text names that of a file's time */
 	TABLE_OWN_PATH = 1 << 2,  /* the text names that of its own path */
+	TABLE_AGES = 1 << 3,      /* the text compares times of files */
 };
 
 /* The table in `dir`, made if need be. NULL with *err set on failure: go on

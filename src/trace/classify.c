@@ -94,6 +94,20 @@ classify_path(const char *path, int opened)
 	    : SPECIAL_TOLERATED;
 }
 
+bool
+classify_is_system(const char *path)
+{
+	static const char *const folders[] = { "/usr", "/bin", "/sbin", "/lib",
+		"/lib32", "/lib64", "/libx32", "/opt", "/nix/store",
+		"/gnu/store", "/snap" };
+
+	for (size_t i = 0; i < sizeof(folders) / sizeof(*folders); i++) {
+		if (below(path, folders[i]))
+			return true;
+	}
+	return false;
+}
+
 static const struct {
 	const char *name;
 	enum program_class class;

@@ -1,6 +1,8 @@
 #ifndef CLASSIFY_H
 #define CLASSIFY_H
 
+#include <stdbool.h>
+
 /* Paths that mean no file: what looking into /proc, /sys and /dev amounts to. */
 enum special {
 	SPECIAL_NONE,      /* an ordinary path */
@@ -25,5 +27,9 @@ enum program_class {
 	PROGRAM_REFUSED, /* its result is the clock, the host, chance */
 };
 enum program_class classify_program(const char *path);
+
+/* Does it lie where only packages and administrators put programs? A program of
+ * a known name may be anything elsewhere. */
+bool classify_is_system(const char *path);
 
 #endif

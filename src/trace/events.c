@@ -66,6 +66,17 @@ class_of(pid_t pid)
 	return known[at].class;
 }
 
+/* A compiler that may not be one, or has foreign code in it, goes by whatever it
+ * likes. */
+static enum program_class
+class_for(const struct question *q)
+{
+	enum program_class class = class_of(q->pid);
+
+	return class == PROGRAM_COMPILER && q->trace->stranger ? PROGRAM_UNKNOWN
+	                                                       : class;
+}
+
 /* Do the words or the script at `path` hold a shell's tests for what is newer? */
 static bool
 compares_times(const char *path)
@@ -102,7 +113,7 @@ static void
 shell_reads(const struct question *q, const char *path, uint64_t size)
 {
 	if (q->answered || q->trace->shells_compare_times ||
-	    size > SCRIPT_SIZE || class_of(q->pid) != PROGRAM_SHELL)
+	    size > SCRIPT_SIZE || class_for(q) != PROGRAM_SHELL)
 		return;
 	q->trace->shells_compare_times = compares_times(path);
 }
@@ -111,9 +122,9 @@ shell_reads(const struct question *q, const char *path, uint64_t size)
 static uint32_t
 stat_facets(const struct question *q, mode_t mode)
 {
-	if (q->answered)
+	if (q->answered && !q->trace->stranger)
 		return FACET_TYPE;
-	switch (class_of(q->pid)) {
+	switch (class_for(q)) {
 	case PROGRAM_COMPILER: return FACET_TYPE;
 	case PROGRAM_SHELL:
 		if (!shell_compares_times(q))
@@ -262,8 +273,9 @@ note_content(struct question *q, const char *path, const struct stamp *stamp,
 		return;
 	t->facets |= FACET_CONTENT;
 	/* Among compilers, fstat() goes unseen; others may go by it. */
-	if (q->trace->accelerate && !q->answered && q->notif &&
-	    class_of(q->pid) != PROGRAM_COMPILER)
+	if (q->trace->accelerate &&
+	    (q->answered ? q->trace->stranger
+	                 : q->notif && class_for(q) != PROGRAM_COMPILER))
 		t->facets |= stat_facets(q, mode);
 	note_stat(t, stamp, mode);
 	if (!t->digested && !stamp_settled(stamp, -1, path))
@@ -448,6 +460,78 @@ follows_last(const struct call_spec *spec, uint64_t flags)
 	}
 }
 
+/* ---- what is not a compiler's own ---- */
+
+/* Not the project's, and where packages put things. */
+static bool
+is_trusted_place(const struct trace *trace, const char *path)
+{
+	const char *const folders[] = { trace->root, trace->cwd };
+
+	for (size_t i = 0; i < 2; i++) {
+		size_t size = strlen(folders[i]);
+
+		if (size > 1 && strncmp(path, folders[i], size) == 0 &&
+		    path[size] == '/')
+			return false;
+	}
+	return classify_is_system(path);
+}
+
+static bool
+is_shared_object(const char *path)
+{
+	Elf64_Ehdr head;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	ssize_t got = fd < 0 ? -1 : pread(fd, &head, sizeof(head), 0);
+
+	if (fd >= 0)
+		close(fd);
+	return got == (ssize_t)sizeof(head) &&
+	    memcmp(head.e_ident, ELFMAG, SELFMAG) == 0 && head.e_type == ET_DYN;
+}
+
+/* Linkers read shared libraries that they don't load. */
+static bool
+is_linker(pid_t pid)
+{
+	char path[PATH_MAX];
+	const char *name;
+
+	if (!process_link(pid, "exe", path, sizeof(path)))
+		return false;
+	name = strrchr(path, '/');
+	return name && (strstr(name, "ld") || strcmp(name, "/collect2") == 0);
+}
+
+/*
+ * A plugin, or a library that was put in front of others, is code that asks for
+ * whatever it likes. The linkers' own plugin is part of every compiler.
+ */
+static void
+meet_library(struct question *q, const char *path)
+{
+	bool plugin = strcasestr(path, "plugin") && !strstr(path, "lto_plugin");
+
+	if (q->answered || q->trace->stranger ||
+	    (!plugin && is_trusted_place(q->trace, path)) ||
+	    class_for(q) != PROGRAM_COMPILER ||
+	    (!plugin && is_linker(q->pid)) || !is_shared_object(path))
+		return;
+	q->trace->stranger = true;
+}
+
+/* What a program looks up to tell the time of day. */
+static void
+meet_clock(struct question *q, const char *path)
+{
+	if (!q->trace->asked_clock &&
+	    (strcmp(path, "/etc/localtime") == 0 ||
+	        strncmp(path, "/usr/share/zoneinfo/", 20) == 0) &&
+	    (q->answered || class_of(q->pid) == PROGRAM_COMPILER))
+		q->trace->asked_clock = true;
+}
+
 /* ---- open ---- */
 
 static void
@@ -467,6 +551,7 @@ open_to_read(struct question *q, const char *path, bool look_only)
 	mode_t mode = 0;
 	int error = ask_stat(q, path, true, &stamp, &mode);
 
+	meet_clock(q, path);
 	if (error) {
 		note_absent(q, path, error);
 		return;
@@ -483,6 +568,7 @@ open_to_read(struct question *q, const char *path, bool look_only)
 		note(q->trace, path, FACET_STAT);
 		return;
 	}
+	meet_library(q, path);
 	note_content(q, path, &stamp, mode);
 	shell_reads(q, path, stamp.size);
 }
@@ -551,7 +637,7 @@ static bool
 is_terminal_check(const struct question *q, const char *path, uint64_t flags)
 {
 	return strcmp(path, "/dev/tty") == 0 && (flags & O_NONBLOCK) &&
-	    (flags & O_ACCMODE) == O_RDWR && class_of(q->pid) == PROGRAM_SHELL;
+	    (flags & O_ACCMODE) == O_RDWR && class_for(q) == PROGRAM_SHELL;
 }
 
 static void
@@ -601,7 +687,7 @@ handle_stat(struct question *q, const char *path, bool follow)
 	note_stat(t, &stamp, mode);
 	/* Shells look whether PWD is true, and then need not ask. */
 	if (!q->answered && strcmp(path, q->trace->cwd) == 0 &&
-	    class_of(q->pid) != PROGRAM_COMPILER)
+	    class_for(q) != PROGRAM_COMPILER)
 		q->trace->asked_cwd = true;
 }
 
@@ -618,7 +704,7 @@ handle_access(struct question *q, const char *path)
 		if (q->error)
 			note_absent(q, path, q->error);
 		else
-			note(q->trace, path, FACET_TYPE);
+			note(q->trace, path, stat_facets(q, 0) & ~FACET_TIME);
 		return;
 	}
 	error = ask_stat(q, path, true, &stamp, &mode);
@@ -709,6 +795,9 @@ add_program(struct trace *trace, const char *path)
 		    "it ran '%s', whose result is the clock, the machine or "
 		    "chance",
 		    path);
+	if (classify_program(real) == PROGRAM_COMPILER &&
+	    !is_trusted_place(trace, real))
+		trace->stranger = true;
 	trace->programs = xrealloc(trace->programs, trace->program_count + 1,
 	    sizeof(*trace->programs));
 	trace->programs[trace->program_count++] = take(real);
@@ -1069,7 +1158,7 @@ handle_descriptor(struct question *q, const struct call_spec *spec)
 	 * it is used. Any other copy is to use it by another number. */
 	if (spec->number == SYS_fcntl &&
 	    ((command != F_DUPFD && command != F_DUPFD_CLOEXEC) ||
-	        (class_of(q->pid) == PROGRAM_SHELL && argument(q, 2) >= 10)))
+	        (class_for(q) == PROGRAM_SHELL && argument(q, 2) >= 10)))
 		return;
 	if (fd == 0)
 		trace_refuse(q->trace, "it read its standard input");
@@ -1297,7 +1386,7 @@ handle_fstat(struct question *q)
 	struct stamp stamp;
 	struct stat st;
 
-	if (class_of(q->pid) == PROGRAM_COMPILER || !path_of(q, 0, -1, path) ||
+	if (class_for(q) == PROGRAM_COMPILER || !path_of(q, 0, -1, path) ||
 	    is_special(q, path, false) || stat(path, &st) < 0 ||
 	    !S_ISREG(st.st_mode))
 		return;

@@ -65,6 +65,8 @@ struct trace {
 	bool observe;    /* else just run it and keep what it prints */
 	bool accelerate; /* a known compiler driver: try the library */
 	bool one_stream; /* stdout and stderr are one open file */
+	bool stranger;   /* in, out: code that is no compiler's own may run in
+	                  * one, or one may be nobody's we know */
 	int input;       /* file for its stdin, or -1: as ours */
 	void (*file_size_signal)(int); /* what SIGXFSZ is for it */
 	struct strays strays;
@@ -88,6 +90,7 @@ struct trace {
 	uint32_t
 	    own_clocks; /* enum table_flags of sources that came and went */
 	bool asked_cwd, asked_uname, asked_cpu, asked_environment;
+	bool asked_clock;          /* a compiler looked up the time zone */
 	bool shells_compare_times; /* a shell's text says -nt or -ot */
 	pid_t asked_shell;         /* whose text was looked at last */
 	struct capture out, err;
