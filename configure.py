@@ -5,9 +5,9 @@ import glob, os, subprocess, sys
 
 PROGRAMS = {"exec": "tarn-exec", "cli": "tarn"}  # by their folders in src/
 LIBRARIES = {  # as pkg-config knows them, by the part that needs them
-    "core": "libprotobuf-c libcrypto",
-    "cli": "libprotobuf-c libcrypto libcjson",
-    "test": "libprotobuf-c libcrypto libcjson criterion",
+    "core": "libprotobuf-c libcrypto yaml-0.1",
+    "cli": "libprotobuf-c libcrypto yaml-0.1 libcjson",
+    "test": "libprotobuf-c libcrypto yaml-0.1 libcjson criterion",
 }
 PARTS = {"tarn-exec": "core", "tarn": "cli"}
 STATIC = {"tarn-exec"}
