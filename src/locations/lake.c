@@ -26,87 +26,110 @@ lake_index(const struct lake *lake)
 	return xasprintf("%s/" LAKE_INDEX, lake->root);
 }
 
-/* ---- config.yml ---- */
+/* ---- folders ---- */
 
-static int
-read_config(const char *path, struct buf *text, struct error *err)
+static void
+random_letters(char *to, size_t count)
 {
-	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC);
-	char chunk[4096];
-	ssize_t got;
+	unsigned char bytes[8];
 
-	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
-		return 0;
-	if (fd < 0)
-		return error_errno(err, "cannot open '%s'", path);
-	while ((got = read(fd, chunk, sizeof(chunk))) > 0) {
-		buf_add(text, chunk, (size_t)got);
-		if (text->len > 64 * 1024)
-			return error_set(err, ERROR_CORRUPT,
-			    "'%s': expected less than 64 KiB", path);
+	if (getrandom(bytes, sizeof(bytes), GRND_NONBLOCK) !=
+	    sizeof(bytes)) { /* only at boot */
+		struct timespec now;
+
+		(void)clock_gettime(CLOCK_MONOTONIC, &now);
+		memcpy(bytes, &now.tv_nsec, sizeof(bytes));
+		bytes[7] ^= (unsigned char)getpid();
 	}
-	if (got < 0)
-		return error_errno(err, "cannot read '%s'", path);
-	return 1;
+	for (size_t i = 0; i < count; i++)
+		to[i] = (char)('a' + bytes[i % sizeof(bytes)] % 26);
 }
-
-int
-lake_layout(struct lake *lake, struct error *err)
-{
-	auto_free char *path = NULL;
-	auto_buf text = BUF_INIT;
-	int there;
-
-	if (lake->known)
-		return 1;
-	path = xasprintf("%s/" LAYOUT_FILE, lake->root);
-	there = read_config(path, &text, err);
-	if (there <= 0)
-		return there;
-	if (layout_parse(&lake->layout, text.data, err) < 0)
-		return error_wrap(err, "'%s'", path);
-	lake->known = true;
-	return 1;
-}
-
-/* The first who writes it decides; then it is read like any other. */
-static int
-write_config(struct lake *lake, struct error *err)
-{
-	auto_free char *path = xasprintf("%s/" LAYOUT_FILE, lake->root);
-	auto_lake_file file = LAKE_FILE_INIT;
-
-	if (lake_create(lake, &file, LAYOUT_FILE, err) < 0)
-		return -1;
-	if (file_write_all(
-	        file.fd, LAYOUT_DEFAULT, sizeof(LAYOUT_DEFAULT) - 1) < 0)
-		return error_errno(err, "cannot write '%s'", path);
-	return lake_publish(lake, &file, path, 0666, false, err);
-}
-
-/* ---- the policy ---- */
 
 static int
-set_group(const struct lake *lake, const char *path, const struct stat *st,
-    struct error *err)
+dress_folder(const char *path, mode_t mode, gid_t gid, struct error *err)
 {
-	if (st->st_gid != lake->gid && chown(path, (uid_t)-1, lake->gid) < 0)
+	struct stat st;
+
+	if (chmod(path, mode) < 0 || stat(path, &st) < 0)
+		return error_errno(err, "cannot give '%s' its mode", path);
+	if (st.st_gid != gid && chown(path, (uid_t)-1, gid) < 0)
 		return error_errno(err, "cannot give '%s' its group", path);
 	return 0;
 }
 
 static int
-make_folder(const struct lake *lake, const char *path, struct error *err)
+make_temps(const struct lake *lake, struct error *err)
 {
-	struct stat st;
+	auto_free char *path = xasprintf("%s/.tmp", lake->root);
 
 	if (mkdir(path, lake->perm) < 0)
 		return errno == EEXIST
 		    ? 0
 		    : error_errno(err, "cannot create folder '%s'", path);
-	if (chmod(path, lake->perm) < 0 || stat(path, &st) < 0)
-		return error_errno(err, "cannot give '%s' its mode", path);
-	return set_group(lake, path, &st, err);
+	if (dress_folder(path, lake->perm, lake->gid, err) == 0)
+		return 0;
+	(void)rmdir(path);
+	return -1;
+}
+
+/* A folder in `.tmp`; NULL if there can't be one. The caller frees the name. */
+static char *
+make_aside(const struct lake *lake, struct error *err)
+{
+	char letters[9] = { 0 };
+	auto_free char *path = NULL;
+
+	random_letters(letters, 8);
+	path = xasprintf("%s/.tmp/folder%s", lake->root, letters);
+	if (mkdir(path, 0700) == 0)
+		return take(path);
+	if (errno == ENOENT) {
+		if (make_temps(lake, err) < 0)
+			return NULL;
+		if (mkdir(path, 0700) == 0)
+			return take(path);
+	}
+	error_errno(err, "cannot create folder '%s'", path);
+	return NULL;
+}
+
+/* 1: another process has made one meanwhile, which is as good. */
+static int
+move_folder(const char *from, const char *to, struct error *err)
+{
+	if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
+		return 0;
+	/* Otherwise an empty one might be replaced by ours, which is no harm. */
+	if ((errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP) &&
+	    rename(from, to) == 0)
+		return 0;
+	if (errno == EEXIST || errno == ENOTEMPTY)
+		return 1;
+	return error_errno(err, "cannot create folder '%s'", to);
+}
+
+/*
+ * It is made aside: nobody meets a folder that is not his to use yet, and none
+ * stays that we could not make so.
+ */
+static int
+make_folder(const struct lake *lake, const char *path, mode_t mode, gid_t gid,
+    struct error *err)
+{
+	auto_free char *temp = NULL;
+	int rc;
+
+	if (access(path, F_OK) == 0)
+		return 0;
+	temp = make_aside(lake, err);
+	if (!temp)
+		return -1;
+	rc = dress_folder(temp, mode, gid, err);
+	if (rc == 0)
+		rc = move_folder(temp, path, err);
+	if (rc != 0)
+		(void)rmdir(temp);
+	return rc < 0 ? -1 : 0;
 }
 
 /* All folders between the root and the file `path`. */
@@ -118,25 +141,47 @@ make_parents(const struct lake *lake, const char *path, struct error *err)
 	for (char *p = copy + strlen(lake->root) + 1; (p = strchr(p, '/'));
 	     p++) {
 		*p = '\0';
-		if (make_folder(lake, copy, err) < 0)
+		if (make_folder(lake, copy, lake->perm, lake->gid, err) < 0)
 			return -1;
 		*p = '/';
 	}
 	return 0;
 }
 
+/* ---- making the lake ---- */
+
+/* With the mode and group that are wished for from the first moment on. */
 static int
-learn_policy(struct lake *lake, struct error *err)
+make_root(const struct lake *lake, struct error *err)
+{
+	const struct lake_wish *wish = &lake->wish;
+	auto_free char *temp = NULL;
+	char letters[9] = { 0 };
+	int rc;
+
+	if (!wish->permissions && wish->group == (gid_t)-1)
+		return file_make_folder(lake->root, err);
+	random_letters(letters, 8);
+	temp = xasprintf("%s.%s", lake->root, letters);
+	if (file_make_folder(temp, err) < 0)
+		return -1;
+	if (chown(temp, (uid_t)-1, wish->group) < 0 ||
+	    (wish->permissions && chmod(temp, wish->permissions) < 0))
+		rc = error_errno(
+		    err, "cannot give '%s' its group and mode", lake->root);
+	else
+		rc = move_folder(temp, lake->root, err);
+	if (rc != 0)
+		(void)rmdir(temp);
+	return rc < 0 ? -1 : 0;
+}
+
+int
+lake_learn_policy(struct lake *lake, struct error *err)
 {
 	struct stat st;
-	int rc = stat(lake->root, &st);
 
-	if (rc < 0 && errno == ENOENT) {
-		if (file_make_folder(lake->root, err) < 0)
-			return -1;
-		rc = stat(lake->root, &st);
-	}
-	if (rc < 0)
+	if (stat(lake->root, &st) < 0)
 		return error_errno(err, "cannot stat '%s'", lake->root);
 	if (!S_ISDIR(st.st_mode))
 		return error_set(
@@ -146,20 +191,60 @@ learn_policy(struct lake *lake, struct error *err)
 	return 0;
 }
 
+static int
+find_root(struct lake *lake, struct error *err)
+{
+	struct stat st;
+
+	if (stat(lake->root, &st) == 0 || errno != ENOENT)
+		return lake_learn_policy(lake, err);
+	if (lstat(lake->root, &st) == 0)
+		return error_set(err, ERROR_USAGE,
+		    "'%s' is a link to what is not there", lake->root);
+	if (make_root(lake, err) < 0)
+		return -1;
+	return lake_learn_policy(lake, err);
+}
+
+/* The first who writes it decides; then it is read like any other. */
+static int
+write_config(struct lake *lake, struct error *err)
+{
+	auto_free char *path = xasprintf("%s/" LAKE_CONFIG_FILE, lake->root);
+	struct lake_config config = lake->wish.config;
+	auto_lake_file file = LAKE_FILE_INIT;
+	auto_buf text = BUF_INIT;
+
+	if (!config.layout.count) {
+		config.layout = layout_default;
+		config.layout.rest = !config.hash; /* as Python's would be */
+	}
+	lake_config_format(&config, &text);
+	if (lake_create(lake, &file, LAKE_CONFIG_FILE, err) < 0)
+		return -1;
+	if (file_write_all(file.fd, text.data, text.len) < 0)
+		return error_errno(err, "cannot write '%s'", path);
+	return lake_publish(lake, &file, path, 0666, false, err);
+}
+
 int
 lake_prepare(struct lake *lake, struct error *err)
 {
 	int there;
 
-	if (lake->ready)
+	if (lake->ready && lake_is_as_known(lake))
 		return 0;
-	if (learn_policy(lake, err) < 0)
+	lake->ready = lake->known = false;
+	if (find_root(lake, err) < 0)
 		return -1;
 	there = lake_layout(lake, err);
 	if (there == 0 && write_config(lake, err) < 0)
 		return -1;
 	if (there == 0)
 		there = lake_layout(lake, err);
+	if (there == 0)
+		return error_set(err, ERROR_SYSTEM,
+		    "'%s/" LAKE_CONFIG_FILE "' is gone again", lake->root);
 	if (there < 0)
 		return -1;
 	lake->ready = true;
@@ -176,22 +261,6 @@ lake_file_release(struct lake_file *file)
 	free(file->temp);
 	if (file->fd >= 0)
 		close(file->fd);
-}
-
-static void
-random_letters(char *to, size_t count)
-{
-	unsigned char bytes[16] = { 0 };
-
-	if (getrandom(bytes, sizeof(bytes), GRND_NONBLOCK) < 0) {
-		struct timespec now;
-
-		(void)clock_gettime(CLOCK_REALTIME, &now);
-		memcpy(bytes, &now.tv_nsec, sizeof(now.tv_nsec));
-		bytes[7] ^= (unsigned char)getpid();
-	}
-	for (size_t i = 0; i < count; i++)
-		to[i] = (char)('a' + bytes[i % sizeof(bytes)] % 26);
 }
 
 static int
@@ -221,7 +290,7 @@ lake_create(struct lake *lake, struct lake_file *file, const char *name,
 	if (open_temp(lake, file, name) >= 0)
 		return 0;
 	if (errno == ENOENT) {
-		rc = make_parents(lake, file->temp, err);
+		rc = make_temps(lake, err);
 		if (rc == 0 && open_temp(lake, file, name) >= 0)
 			return 0;
 		if (rc == 0)
@@ -284,17 +353,28 @@ move(struct lake_file *file, const char *path, bool replace)
 	return 1;
 }
 
+static int
+dress_file(
+    const struct lake_file *file, mode_t mode, gid_t gid, struct error *err)
+{
+	struct stat st;
+
+	if (fchmod(file->fd, mode) < 0 || fstat(file->fd, &st) < 0)
+		return error_errno(
+		    err, "cannot give '%s' its mode", file->temp);
+	if (st.st_gid != gid && chown(file->temp, (uid_t)-1, gid) < 0)
+		return error_errno(
+		    err, "cannot give '%s' its group", file->temp);
+	return 0;
+}
+
 int
 lake_publish(struct lake *lake, struct lake_file *file, const char *path,
     mode_t mode, bool replace, struct error *err)
 {
-	struct stat st;
 	int rc;
 
-	if (fchmod(file->fd, lake->perm & mode) < 0 || fstat(file->fd, &st) < 0)
-		return error_errno(
-		    err, "cannot give '%s' its mode", file->temp);
-	if (set_group(lake, file->temp, &st, err) < 0)
+	if (dress_file(file, lake->perm & mode, lake->gid, err) < 0)
 		return -1;
 	rc = move(file, path, replace);
 	if (rc < 0 && errno == ENOENT) {
@@ -308,32 +388,63 @@ lake_publish(struct lake *lake, struct lake_file *file, const char *path,
 	return rc;
 }
 
-/* ---- our own files ---- */
+/* ---- files of tools, theirs and ours ---- */
+
+char *
+lake_tool_path(const struct lake *lake, const char *tool,
+    const struct digest *digest, const char *ending)
+{
+	auto_free char *root = xasprintf("%s/tools/%s", lake->root, tool);
+	auto_free char *path = layout_path(&layout_default, root, digest);
+
+	return xasprintf("%s%s", path, ending);
+}
+
+int
+lake_publish_tool(struct lake *lake, struct lake_file *file, const char *tool,
+    const char *path, struct error *err)
+{
+	auto_free char *folder =
+	    xasprintf("%.*s", (int)(strrchr(path, '/') - path), path);
+	auto_free char *top = xasprintf("%s/tools/%s", lake->root, tool);
+	struct stat st;
+
+	if (make_parents(lake, folder, err) < 0)
+		return -1;
+	if (stat(top, &st) < 0)
+		return error_errno(err, "cannot stat '%s'", top);
+	if (make_folder(lake, folder, 0777, st.st_gid, err) < 0 ||
+	    dress_file(file, 0777, st.st_gid, err) < 0)
+		return -1;
+	if (move(file, path, true) < 0)
+		return error_errno(
+		    err, "cannot move '%s' to '%s'", file->temp, path);
+	return 0;
+}
 
 int
 lake_open_tool(struct lake *lake, const char *name, struct error *err)
 {
 	auto_free char *path =
 	    xasprintf("%s/" LAKE_TOOLS "/%s", lake->root, name);
-	int fd = open(path, O_RDWR | O_CLOEXEC);
-	struct stat st;
+	auto_lake_file file = LAKE_FILE_INIT;
+	int fd = open(path, O_RDWR | O_CLOEXEC), rc;
 
-	if (fd >= 0)
-		return fd;
-	if (errno != ENOENT)
-		return error_errno(err, "cannot open '%s'", path);
-	if (make_parents(lake, path, err) < 0)
+	if (fd >= 0 || errno != ENOENT)
+		return fd >= 0 ? fd
+		               : error_errno(err, "cannot open '%s'", path);
+	if (lake_create(lake, &file, name, err) < 0)
 		return -1;
-	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return error_errno(err, "cannot create '%s'", path);
-	if (fchmod(fd, lake->perm & 0666) < 0 || fstat(fd, &st) < 0) {
-		error_errno(err, "cannot give '%s' its mode", path);
-	} else if (set_group(lake, path, &st, err) == 0) {
+	rc = lake_publish(lake, &file, path, 0666, false, err);
+	if (rc < 0)
+		return -1;
+	if (rc) {
+		fd = file.fd;
+		file.fd = -1;
 		return fd;
 	}
-	close(fd);
-	return -1;
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	return fd >= 0 ? fd : error_errno(err, "cannot open '%s'", path);
 }
 
 void

@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include "base/error.h"
+#include "locations/lake_config.h"
 #include "locations/layout.h"
 #include "locations/location.h"
 
@@ -22,11 +23,24 @@
 #define LAKE_TOOLS "tools/tarn-exec"
 #define LAKE_INDEX LAKE_TOOLS "/index"
 
+/*
+ * What a lake is to be like if it has to be made. `layout` has to be the lake's in
+ * any case, if it is given; marks of use are kept if either side wants them.
+ */
+struct lake_wish {
+	struct lake_config config;
+	mode_t permissions; /* of the root; 0: what the umask leaves */
+	gid_t group;        /* of the root; -1: whichever it gets */
+};
+
 struct lake {
-	char *root;           /* owned, no slash at the end */
+	char *root; /* owned, no slash at the end */
+	struct lake_wish wish;
 	bool known;           /* `layout` is what config.yml says */
 	bool ready;           /* for writing: there is a root, and all below */
 	struct layout layout; /* of blobs; read by lake_layout() */
+	struct lake_config config; /* what else config.yml says */
+	struct lake_stamp stamp;   /* of that config.yml */
 	mode_t perm;
 	gid_t gid;
 	uint64_t uncounted; /* bytes that the total doesn't know yet */
@@ -36,9 +50,18 @@ void lake_release(struct lake *lake);
 
 /*
  * Read config.yml, unless it has been. Returns 1, 0 if there is none (now; it may
- * come), -1 if it can't be understood.
+ * come), -1 if it can't be understood or is not what was wished for.
  */
 int lake_layout(struct lake *lake, struct error *err);
+
+/* Does the lake keep marks of use, as far as is known? */
+bool lake_keeps_marks(const struct lake *lake);
+
+/* Is config.yml the one that was read? */
+bool lake_is_as_known(const struct lake *lake);
+
+/* What the mode and group of the root ask for. Returns 0 or -1. */
+int lake_learn_policy(struct lake *lake, struct error *err);
 
 /* The folder of what has no content for a name; the caller frees it. */
 char *lake_index(const struct lake *lake);
@@ -47,7 +70,10 @@ char *lake_index(const struct lake *lake);
 int lake_list(struct lake *lake, struct location *leaf, location_entry_fn *fn,
     void *arg, struct error *err);
 
-/* Make the lake if it isn't there, and learn its policy. Returns 0 or -1. */
+/*
+ * Make the lake if it isn't there, and learn its policy; anew if its config.yml is
+ * not the one of before. Returns 0 or -1.
+ */
 int lake_prepare(struct lake *lake, struct error *err);
 
 /* A file on its way into the lake. Released without lake_publish(), it is gone. */
@@ -74,6 +100,38 @@ int lake_create(struct lake *lake, struct lake_file *file, const char *name,
  */
 int lake_publish(struct lake *lake, struct lake_file *file, const char *path,
     mode_t mode, bool replace, struct error *err);
+
+/*
+ * The same for a file of one of the Python library's tools, whose place is
+ * lake_tool_path(): tools/<tool>/58/91b5...<ending>, in whatever way the lake cuts
+ * its keys. It and its folder are everybody's, and of the group that the tool's
+ * folder has. A file that is there is replaced.
+ */
+char *lake_tool_path(const struct lake *lake, const char *tool,
+    const struct digest *digest, const char *ending);
+int lake_publish_tool(struct lake *lake, struct lake_file *file,
+    const char *tool, const char *path, struct error *err);
+
+/*
+ * The mark that says when a blob was used last, an empty file: make or renew it, as
+ * far as we may; its time, 0 if there is none; forget it.
+ */
+void lake_mark(struct lake *lake, const struct digest *digest);
+time_t lake_marked(const struct lake *lake, const struct digest *digest);
+void lake_unmark(const struct lake *lake, const struct digest *digest);
+
+/* As a location's, for blobs, but that nobody looks whether there is one. */
+enum outcome lake_add_labels(struct lake *lake, const struct digest *digest,
+    const char *const *labels, struct error *err);
+enum outcome lake_labels(const struct lake *lake, const struct digest *digest,
+    location_label_fn *fn, void *arg, struct error *err);
+void lake_remove_labels(const struct lake *lake, const struct digest *digest);
+
+/*
+ * Remove an object, be it a file or, as old versions of the Python library had
+ * it, a folder with a file `data` and perhaps more. No link is followed.
+ */
+enum outcome lake_remove_object(const char *path, struct error *err);
 
 /*
  * Open a file of ours in LAKE_TOOLS for reading and writing, made if need be.

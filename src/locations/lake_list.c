@@ -13,14 +13,21 @@ struct walk {
 	void *arg;
 	struct error *err;
 	const struct layout *layout;
+	const struct lake *marks; /* this lake has marks of use; or NULL */
 	enum key_space space;
 	struct location *leaf;
 	char hex[DIGEST_HEX + 1];
 };
 
+/* A mark is exact; a file system may note any reading, or none. */
 static time_t
-last_use(const struct stat *st)
+last_use(
+    const struct walk *walk, const struct digest *digest, const struct stat *st)
 {
+	time_t marked = walk->marks ? lake_marked(walk->marks, digest) : 0;
+
+	if (marked)
+		return marked;
 	return st->st_atime > st->st_mtime ? st->st_atime : st->st_mtime;
 }
 
@@ -43,7 +50,7 @@ walk_object(struct walk *walk, int dir, const char *name)
 	if (!S_ISREG(st.st_mode))
 		return 0;
 	entry.size = (uint64_t)st.st_size;
-	entry.last_used = last_use(&st);
+	entry.last_used = last_use(walk, &entry.key.digest, &st);
 	entry.leaf = walk->leaf;
 	return walk->fn(walk->arg, &entry);
 }
@@ -124,6 +131,7 @@ lake_list(struct lake *lake, struct location *leaf, location_entry_fn *fn,
 	if (rc)
 		return rc;
 	walk.space = KEY_BLOB;
+	walk.marks = lake_keeps_marks(lake) ? lake : NULL;
 	walk.layout = &lake->layout;
 	return walk_root(&walk, lake->root);
 }

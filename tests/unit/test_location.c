@@ -347,6 +347,7 @@ static const struct {
 	{ "free_disk_size: 1073741824\\nhash:\\n  name: sha256\\nlabels:\\n"
 	  "  kwargs: {}\\n  name: JsonLabels\\nlevels:\\n  - 32\\nlocker:\\n"
 	  "  args:\\n  - localhost\\n  kwargs:\\n    expire: 10\\n"
+	  "  name: RedisLocker\\n"
 	  "max_size: 10 GB\\n# comment\\nusage: StatUsage\\n",
 	    "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be0"
 	    "3" },
@@ -394,7 +395,7 @@ Test(disk, says_which_configuration_it_does_not_understand)
 {
 	static const char *const bad[] = { "levels:\\n- 1\\n- 2\\n",
 		"levels:\\n- -1\\n- 1\\n", "levels: 7\\n", "colour: blue\\n",
-		"levels: [1, -1\\n", "{levels: [1, -1]}\\n", "",
+		"levels: [1, -1\\n", "{}\\n", "",
 		"levels:\\n- 1\\n- -1\\nlevels:\\n- 2\\n", "- 1\\n", "\\0",
 		"levels:\\n- 1x\\n", "levels:\\n- 0\\n- -1\\n" };
 	struct key key = hello_key();
