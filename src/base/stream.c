@@ -405,6 +405,17 @@ verify_reset(struct sink *base, struct error *err)
 	return sink_reset(sink->next, err);
 }
 
+bool
+sink_verified(struct sink *verify, struct digest *sum)
+{
+	struct verify_sink *sink =
+	    container_of(verify, struct verify_sink, base);
+	struct hasher hasher = sink->hasher; /* it may have to go on */
+
+	hasher_finish(&hasher, sum);
+	return digest_equal(sum, &sink->want);
+}
+
 static int
 verify_commit(struct sink *base, struct error *err)
 {
@@ -412,8 +423,7 @@ verify_commit(struct sink *base, struct error *err)
 	char want[DIGEST_HEX + 1], got[DIGEST_HEX + 1];
 	struct digest sum;
 
-	hasher_finish(&sink->hasher, &sum);
-	if (!digest_equal(&sum, &sink->want))
+	if (!sink_verified(base, &sum))
 		return error_set(err, ERROR_CORRUPT, "expected blob %s, got %s",
 		    digest_hex(&sink->want, want), digest_hex(&sum, got));
 	return sink_commit(sink->next, err);

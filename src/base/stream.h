@@ -1,6 +1,7 @@
 #ifndef STREAM_H
 #define STREAM_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -124,8 +125,9 @@ struct sink *sink_file(const char *path, mode_t mode, struct error *err);
 
 /*
  * Pass bytes on to `next`, which is borrowed, and refuse to commit with
- * ERROR_CORRUPT unless they add up to `want`.
+ * ERROR_CORRUPT unless they add up to `want`. sink_verified(): do they?
  */
 struct sink *sink_verify(struct sink *next, const struct digest *want);
+bool sink_verified(struct sink *verify, struct digest *sum);
 
 #endif

@@ -42,6 +42,14 @@ print(const struct spool *spool, struct error *err)
 	return got < 0 ? -1 : 0;
 }
 
+static bool
+is_whole(void *verify)
+{
+	struct digest sum;
+
+	return sink_verified(verify, &sum);
+}
+
 static enum outcome
 read_blob(struct location *loc, const struct digest *digest, const char *path,
     struct error *err)
@@ -50,11 +58,16 @@ read_blob(struct location *loc, const struct digest *digest, const char *path,
 	auto_spool spool = SPOOL_INIT(IN_MEMORY);
 	auto_sink *out = open_output(path, &spool, err);
 	auto_sink *verify = out ? sink_verify(out, digest) : NULL;
+	struct location_check check = {
+		.is_whole = is_whole, .arg = verify, .mend = true
+	};
 	enum outcome outcome;
 
 	if (!out)
 		return FAILED;
-	outcome = location_read(loc, &key, verify, err);
+	outcome = location_read_checked(loc, &key, verify, &check, err);
+	if (check.damage.kind != ERROR_NONE && outcome == HIT)
+		fprintf(stderr, "tarn: %s\n", check.damage.text);
 	if (outcome != HIT)
 		return outcome;
 	if (sink_commit(verify, err) < 0 || (!path && print(&spool, err) < 0))

@@ -27,31 +27,49 @@ was_tried(struct search *search, const struct digest *name)
 	return false;
 }
 
+struct fetch {
+	struct job *job;
+	const struct digest *fingerprint;
+	struct buf data;
+	struct error why; /* what is wrong with a damaged one */
+};
+
+static bool
+is_whole(void *arg)
+{
+	struct fetch *fetch = arg;
+
+	return record_decode(&fetch->job->record, fetch->fingerprint,
+	           fetch->data.data, fetch->data.len, &fetch->why) == 0;
+}
+
 /* 1 if the record is there and whole. */
 static int
 fetch_record(struct job *job, const struct digest *fingerprint)
 {
 	struct key key = { KEY_INDEX, *fingerprint };
-	struct error err = { 0 };
-	auto_buf data = BUF_INIT;
-	auto_sink *sink = sink_buf(&data, RECORD_MAX);
-	enum outcome outcome = location_read(job->tree, &key, sink, &err);
-
-	if (outcome == FAILED)
-		job_note(job, "%s", err.text);
-	if (outcome != HIT || sink_commit(sink, &err) < 0)
-		return 0;
-	if (record_decode(
-	        &job->record, fingerprint, data.data, data.len, &err) == 0) {
-		job->tier = xstrdup(job->tree->served ? job->tree->served->label
-		                                      : job->tree->label);
-		return 1;
-	}
-	job_note(job, "%s", err.text);
+	struct fetch fetch = {
+		.job = job, .fingerprint = fingerprint, .data = BUF_INIT
+	};
 	/* Make room for a sound one, where we may. */
-	if (!job->options.read_only)
-		(void)location_remove(job->tree, &key, &err);
-	return 0;
+	struct location_check check = { .is_whole = is_whole,
+		.arg = &fetch,
+		.mend = !job->options.read_only };
+	struct error err = { 0 };
+	auto_sink *sink = sink_buf(&fetch.data, RECORD_MAX);
+	enum outcome outcome =
+	    location_read_checked(job->tree, &key, sink, &check, &err);
+
+	if (check.damage.kind != ERROR_NONE)
+		job_note(job, "%s: %s", check.damage.text, fetch.why.text);
+	else if (outcome == FAILED)
+		job_note(job, "%s", err.text);
+	buf_release(&fetch.data);
+	if (outcome != HIT)
+		return 0;
+	job->tier = xstrdup(
+	    job->tree->served ? job->tree->served->label : job->tree->label);
+	return 1;
 }
 
 static int

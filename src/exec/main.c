@@ -217,11 +217,19 @@ run_and_keep(struct job *job)
 
 /* ---- a hit ---- */
 
+static void
+note_damage(void *job, const char *text)
+{
+	job_note(job, "%s", text);
+}
+
 static bool
 restore(struct job *job)
 {
 	const struct restore restore = {
 		.tree = job->tree,
+		.mend = !job->options.read_only,
+		.note = note_damage,
 		.world = &job->world,
 		.umask = job->umask,
 		.allowed = job_allows,

@@ -14,10 +14,19 @@ struct tape {
 	size_t at;
 };
 
+static void
+note_damage(void *job, const char *text)
+{
+	job_note(job, "%s", text);
+}
+
 static int
 load(struct job *job, struct tape *tape, struct error *err)
 {
 	const struct restore restore = { .tree = job->tree,
+		.mend = !job->options.read_only,
+		.note = note_damage,
+		.arg = job,
 		.world = &job->world };
 
 	tape->fd = -1;

@@ -41,6 +41,15 @@ levels_member(struct location *loc, size_t i)
 	return members_get(&levels_of(loc)->members, i);
 }
 
+/* All that may have a copy of ours. */
+static bool
+levels_forgets(struct location *loc, size_t i)
+{
+	const struct level *level = &levels_of(loc)->level[i];
+
+	return level->write || level->replicate;
+}
+
 static void
 levels_close(struct location *loc)
 {
@@ -336,7 +345,7 @@ remove_nearer(struct levels *levels, const struct key *key, size_t nearest)
 	struct error err;
 
 	for (size_t i = 0; i < nearest; i++) {
-		if (levels->level[i].write || levels->level[i].replicate)
+		if (levels_forgets(&levels->base, i))
 			(void)location_remove(levels->members.at[i], key, &err);
 	}
 }
@@ -391,7 +400,7 @@ levels_remove(struct location *loc, const struct key *key, struct error *err)
 	struct answers answers = { 0 };
 
 	for (size_t i = 0; i < levels->members.count; i++) {
-		if (levels->level[i].write || levels->level[i].replicate)
+		if (levels_forgets(loc, i))
 			(void)answers_add(&answers, levels->members.at[i],
 			    location_remove, key);
 	}
@@ -445,4 +454,5 @@ const struct location_kind location_levels = {
 	.write_batch = levels_write_batch,
 	.limit = levels_limit,
 	.member = levels_member,
+	.forgets = levels_forgets,
 };

@@ -290,6 +290,23 @@ location_write_batch(
 	}
 }
 
+void
+location_contains_batch(struct location *loc,
+    struct location_contains_request *requests, size_t count)
+{
+	uint64_t start = now_us();
+
+	for (size_t i = 0; i < count && !loc->kind->contains_batch; i++)
+		requests[i].outcome =
+		    location_contains(loc, &requests[i].key, &requests[i].err);
+	if (!loc->kind->contains_batch || count == 0)
+		return;
+	loc->kind->contains_batch(loc, requests, count);
+	loc->counts.us += is_leaf(loc) ? now_us() - start : 0;
+	for (size_t i = 0; is_leaf(loc) && i < count; i++)
+		loc->counts.errors += requests[i].outcome == FAILED;
+}
+
 /* ---- leaf by leaf ---- */
 
 int

@@ -77,6 +77,12 @@ struct location_write_request {
 	struct error err;
 };
 
+struct location_contains_request {
+	struct key key;
+	enum outcome outcome;
+	struct error err;
+};
+
 struct location_entry {
 	struct key key;
 	uint64_t size;         /* bytes */
@@ -144,12 +150,17 @@ struct location_kind {
 	/*
 	 * Optional, for blobs: add labels to what is under `key`; those that it
 	 * has stay. `labels` ends with NULL. MISS: it isn't there, or this kind
-	 * keeps none. They go when the value is removed.
+	 * keeps none. They go when the value is removed. A composite adds them in
+	 * all members that have the value and that it writes to.
 	 */
 	enum outcome (*add_labels)(struct location *loc, const struct key *key,
 	    const char *const *labels, struct error *err);
 
-	/* Optional: call `fn` for each label, sorted. MISS: there are none. */
+	/*
+	 * Optional: call `fn` for each label, sorted. MISS: there are none. After
+	 * FAILED it was called for none. A composite has the labels of the first
+	 * member that has any.
+	 */
 	enum outcome (*labels)(struct location *loc, const struct key *key,
 	    location_label_fn *fn, void *arg, struct error *err);
 
@@ -158,6 +169,8 @@ struct location_kind {
 	    struct location_read_request *requests, size_t count);
 	void (*write_batch)(struct location *loc,
 	    struct location_write_request *requests, size_t count);
+	void (*contains_batch)(struct location *loc,
+	    struct location_contains_request *requests, size_t count);
 
 	/*
 	 * Optional: no larger value will be taken, so that nobody need keep one
@@ -167,6 +180,12 @@ struct location_kind {
 
 	/* Composites only: the i-th location inside, borrowed; NULL past the end. */
 	struct location *(*member)(struct location *loc, size_t i);
+
+	/*
+	 * Composites only, optional: would remove() ask the i-th member? Without
+	 * it, all are asked.
+	 */
+	bool (*forgets)(struct location *loc, size_t i);
 };
 
 /*
@@ -222,6 +241,29 @@ void location_read_batch(
     struct location *loc, struct location_read_request *requests, size_t count);
 void location_write_batch(struct location *loc,
     struct location_write_request *requests, size_t count);
+void location_contains_batch(struct location *loc,
+    struct location_contains_request *requests, size_t count);
+
+/*
+ * A read of a value that shows whether it is whole: blobs by their digest, what is
+ * in the index by a check of its own. If what was read first is damaged, every
+ * leaf is asked, nearest first, until one has it whole. With `mend`, leaves forget
+ * what is damaged, as far as location_remove() would reach them, and what is whole
+ * is copied to nearer levels as after any read.
+ */
+struct location_check {
+	/* In: is what the sink took whole? Asked once after each read. */
+	bool (*is_whole)(void *arg);
+	void *arg;
+	bool mend;
+
+	/* Out: what was damaged, and where; ERROR_NONE: nothing. */
+	struct error damage;
+};
+
+/* MISS: nobody has it; FAILED with ERROR_CORRUPT: nobody has it whole. */
+enum outcome location_read_checked(struct location *loc, const struct key *key,
+    struct sink *out, struct location_check *check, struct error *err);
 
 /*
  * Offer the value of `key` in every leaf that has one, nearest first, until `fn`

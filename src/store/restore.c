@@ -39,6 +39,7 @@ struct blob_sink {
 	struct hasher hasher;
 	bool shared; /* with a file that the digest table vouches for */
 	struct digest digest;
+	const struct digest *want;
 	struct table *table;
 };
 
@@ -119,6 +120,16 @@ blob_close(struct sink *base)
 {
 }
 
+static bool
+is_wanted(void *arg)
+{
+	struct blob_sink *sink = arg;
+
+	if (!sink->shared)
+		hasher_finish(&sink->hasher, &sink->digest);
+	return digest_equal(&sink->digest, sink->want);
+}
+
 enum outcome
 restore_blob(const struct restore *restore, const struct digest *digest, int fd,
     struct error *err)
@@ -130,29 +141,26 @@ restore_blob(const struct restore *restore, const struct digest *digest, int fd,
 		.close = blob_close,
 		.write_file = blob_write_file,
 	};
-	struct blob_sink sink = {
-		.base = { &ops }, .fd = fd, .table = restore->world->table
+	struct blob_sink sink = { .base = { &ops },
+		.fd = fd,
+		.table = restore->world->table,
+		.want = digest };
+	struct location_check check = {
+		.is_whole = is_wanted, .arg = &sink, .mend = restore->mend
 	};
 	struct key key = { KEY_BLOB, *digest };
 	char hex[DIGEST_HEX + 1];
 	enum outcome outcome;
 
 	hasher_init(&sink.hasher);
-	outcome = location_read(restore->tree, &key, &sink.base, err);
+	outcome =
+	    location_read_checked(restore->tree, &key, &sink.base, &check, err);
+	if (outcome == HIT && check.damage.kind != ERROR_NONE && restore->note)
+		restore->note(restore->arg, check.damage.text);
 	if (outcome == MISS)
 		return error_set(err, ERROR_CORRUPT, "blob %s is missing",
 		    digest_hex(digest, hex));
-	if (outcome != HIT)
-		return outcome;
-	if (!sink.shared)
-		hasher_finish(&sink.hasher, &sink.digest);
-	if (digest_equal(&sink.digest, digest))
-		return HIT;
-	(void)location_remove(restore->tree, &key, &(struct error){ 0 });
-	return error_set(err, ERROR_CORRUPT,
-	    "blob %s is damaged in '%s' and was removed",
-	    digest_hex(digest, hex),
-	    restore->tree->served ? restore->tree->served->label : "?");
+	return outcome;
 }
 
 /* ---- where ---- */

@@ -13,12 +13,16 @@
  */
 struct restore {
 	struct location *tree; /* where blobs are */
+	bool mend;             /* locations forget what is damaged */
 	const struct world *world;
 	mode_t umask;
 
 	/* May the action write there? */
 	bool (*allowed)(void *arg, const char *path);
 	void *arg;
+
+	/* Told of a damaged blob that another location had whole; may be NULL. */
+	void (*note)(void *arg, const char *text);
 
 	/* Lays out what is OUTPUT_REWRITE; NULL: nothing can. */
 	bool (*rewrite)(

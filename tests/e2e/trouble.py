@@ -1,5 +1,5 @@
 """Whatever is wrong with the cache, the build goes on, and the event says so."""
-import os, shutil, subprocess
+import json, os, shutil, subprocess
 from support import Skip, contains, equal, need
 
 CC = "gcc -c a.c"
@@ -281,3 +281,66 @@ def test_many_lines_of_long_commands(p):
     for child in running:
         equal(child.wait(), 0)
     equal(len(p.events()), 12)
+
+
+def damage(path):
+    """Flips one bit in the middle, in place of what is there."""
+    data = bytearray(open(path, "rb").read())
+    data[len(data) // 2] ^= 4
+    os.unlink(path)
+    with open(path, "wb") as file:
+        file.write(data)
+
+
+def test_damage_in_the_near_level(p):
+    """Whatever is damaged nearby is taken from farther away: a hit, a word in the event, and it is whole again."""
+    p.write("a.c", "int a;\nconst char big[70000] = {1};\n")
+    env = {"TARN_TIERS": f"{p.top}/one,{p.top}/two"}
+    p.twice(CC, env=env)
+    seen = 0
+    for folder, _, names in os.walk(f"{p.top}/one"):
+        for path in (os.path.join(folder, n) for n in sorted(names)):
+            whole = open(path, "rb").read()
+            if path.endswith("config.yml") or "tools/tarn-exec" in path and "index" not in path or not whole:
+                continue
+            damage(path)
+            run = p.step("hit", CC, env=env)
+            contains(run.event["note"], "damaged")
+            run = p.step("hit", CC, env=env)
+            equal(run.event.get("note"), None)
+            contains(run.event["tier"], "one")
+            seen += 1
+    assert seen >= 3, seen
+
+
+def test_damage_where_nothing_may_be_removed(p):
+    """A level that is only read keeps what is damaged; the next one serves."""
+    p.write("a.c", "int a;\nconst char big[70000] = {1};\n")
+    p.twice(CC, env={"TARN_TIERS": f"{p.top}/one,{p.top}/two"})
+    p.write("tarn.json", json.dumps({"locations": {"levels": [
+        {"location": f"{p.top}/one", "write": False, "replicate": False}, f"{p.top}/two"]}}))
+    blobs = [os.path.join(f, n) for f, _, names in os.walk(f"{p.top}/one") for n in names if os.path.getsize(os.path.join(f, n)) > 70000]
+    equal(len(blobs), 1)
+    damage(blobs[0])
+    broken = open(blobs[0], "rb").read()
+    env = {"TARN_CONFIG": "tarn.json", "TARN_TIERS": ""}
+    for _ in range(2):
+        run = p.step("hit", CC, env=env)
+        contains(run.event["note"], "damaged")
+    equal(open(blobs[0], "rb").read(), broken)
+
+
+def test_damage_everywhere(p):
+    """What is damaged in every level is gone from all of them, and made anew."""
+    p.write("a.c", "int a;\nconst char big[70000] = {1};\n")
+    env = {"TARN_TIERS": f"{p.top}/one,{p.top}/two"}
+    p.twice(CC, env=env)
+    for level in "one", "two":
+        for folder, _, names in os.walk(f"{p.top}/{level}"):
+            for name in names:
+                if os.path.getsize(os.path.join(folder, name)) > 70000:
+                    damage(os.path.join(folder, name))
+    run = p.step("miss", CC, env=env)
+    contains(run.event["note"], "damaged")
+    run = p.step("hit", CC, env=env)
+    contains(run.event["tier"], "one")

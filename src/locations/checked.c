@@ -1,0 +1,106 @@
+/* Reading past what is damaged. */
+#include "locations/location.h"
+
+struct search {
+	const struct key *key;
+	struct sink *out;
+	struct location_check *check;
+	struct error *err;
+	bool removed; /* some leaf forgot a damaged value */
+};
+
+/* The first one is told of, and what became of it. */
+static void
+note_damage(
+    struct search *search, const struct location *leaf, const char *fate)
+{
+	char hex[DIGEST_HEX + 1];
+
+	if (search->check->damage.kind == ERROR_NONE)
+		error_set(&search->check->damage, ERROR_CORRUPT,
+		    "%s %s is damaged in '%s'%s",
+		    search->key->space == KEY_BLOB ? "blob" : "record",
+		    digest_hex(&search->key->digest, hex), leaf->label, fate);
+}
+
+/* `reached`: a removal would come here, too. */
+static void
+see_to_damage(struct search *search, struct location *leaf, bool reached)
+{
+	struct error err;
+	bool gone = search->check->mend && reached &&
+	    location_remove(leaf, search->key, &err) == HIT;
+
+	search->removed |= gone;
+	note_damage(search, leaf, gone ? " and was removed" : "");
+}
+
+static enum outcome
+read_leaf(struct search *search, struct location *leaf, bool reached)
+{
+	enum outcome outcome;
+
+	if (sink_reset(search->out, search->err) < 0)
+		return FAILED;
+	outcome = location_read(leaf, search->key, search->out, search->err);
+	if (outcome != HIT || search->check->is_whole(search->check->arg))
+		return outcome;
+	see_to_damage(search, leaf, reached);
+	return MISS;
+}
+
+static enum outcome
+read_leaves(struct search *search, struct location *loc, bool reached)
+{
+	const struct location_kind *kind = loc->kind;
+	struct location *member;
+
+	if (!kind->member)
+		return read_leaf(search, loc, reached);
+	for (size_t i = 0; (member = kind->member(loc, i)); i++) {
+		bool further =
+		    reached && (!kind->forgets || kind->forgets(loc, i));
+
+		if (read_leaves(search, member, further) == HIT) {
+			loc->served = member->served;
+			return HIT;
+		}
+	}
+	return MISS;
+}
+
+/* What is whole, back to where it was damaged. */
+static void
+bring_nearer(struct search *search, struct location *loc)
+{
+	struct location *served = loc->served;
+	struct sink *null = sink_null();
+	struct error err;
+
+	(void)location_read(loc, search->key, null, &err);
+	sink_close(null);
+	loc->served = served;
+}
+
+enum outcome
+location_read_checked(struct location *loc, const struct key *key,
+    struct sink *out, struct location_check *check, struct error *err)
+{
+	struct search search = {
+		.key = key, .out = out, .check = check, .err = err
+	};
+	enum outcome outcome = location_read(loc, key, out, err);
+
+	check->damage = (struct error){ .kind = ERROR_NONE };
+	if (outcome != HIT || check->is_whole(check->arg))
+		return outcome;
+	if (read_leaves(&search, loc, true) != HIT) {
+		if (check->damage.kind == ERROR_NONE)
+			note_damage(&search, loc->served, "");
+		*err = check->damage;
+		return FAILED;
+	}
+	if (search.removed)
+		bring_nearer(&search, loc);
+	return HIT;
+}
