@@ -5,7 +5,6 @@ struct search {
 	const struct key *key;
 	struct sink *out;
 	struct location_check *check;
-	struct error *err;
 	bool removed; /* some leaf forgot a damaged value */
 };
 
@@ -38,11 +37,12 @@ see_to_damage(struct search *search, struct location *leaf, bool reached)
 static enum outcome
 read_leaf(struct search *search, struct location *leaf, bool reached)
 {
+	struct error err; /* whoever fails is passed over */
 	enum outcome outcome;
 
-	if (sink_reset(search->out, search->err) < 0)
+	if (sink_reset(search->out, &err) < 0)
 		return FAILED;
-	outcome = location_read(leaf, search->key, search->out, search->err);
+	outcome = location_read(leaf, search->key, search->out, &err);
 	if (outcome != HIT || search->check->is_whole(search->check->arg))
 		return outcome;
 	see_to_damage(search, leaf, reached);
@@ -86,9 +86,7 @@ enum outcome
 location_read_checked(struct location *loc, const struct key *key,
     struct sink *out, struct location_check *check, struct error *err)
 {
-	struct search search = {
-		.key = key, .out = out, .check = check, .err = err
-	};
+	struct search search = { .key = key, .out = out, .check = check };
 	enum outcome outcome = location_read(loc, key, out, err);
 
 	check->damage = (struct error){ .kind = ERROR_NONE };

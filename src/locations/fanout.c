@@ -1,7 +1,8 @@
 /*
  * Locations side by side, such as several disks. A read asks them in order. A write
  * goes to the first that takes it, unless one has the key already: then it stays
- * there, or is replaced there.
+ * there, or is replaced there. Whoever declines or fails is passed over; what was
+ * replaced is removed wherever else it may be.
  */
 #include "base/mem.h"
 #include "locations/kinds.h"
@@ -76,65 +77,160 @@ fanout_read(struct location *loc, const struct key *key, struct sink *out,
 	return request.outcome;
 }
 
+static void
+fanout_contains_batch(struct location *loc,
+    struct location_contains_request *requests, size_t count)
+{
+	members_contains(&fanout_of(loc)->members, requests, count);
+}
+
 static enum outcome
 fanout_contains(struct location *loc, const struct key *key, struct error *err)
 {
-	struct answers answers = { 0 };
-	struct location *member;
+	struct location_contains_request request = { .key = *key };
 
-	for (size_t i = 0; (member = fanout_member(loc, i)); i++) {
-		if (answers_add(&answers, member, location_contains, key) ==
-		    HIT)
-			break;
-	}
-	return answers_sum(&answers, err);
+	fanout_contains_batch(loc, &request, 1);
+	if (request.outcome == FAILED)
+		*err = request.err;
+	return request.outcome;
 }
 
-/* The first that has it already; NULL if it is nowhere. */
-static struct location *
-holder(struct location *loc, const struct key *key)
+/* ---- writing ---- */
+
+#define NOBODY SIZE_MAX
+
+/* Who had it before, and who has it now. */
+struct place {
+	size_t holder, taker;
+};
+
+static void
+find_holders(struct fanout *fanout,
+    const struct location_write_request *requests, struct place *places,
+    size_t count)
 {
-	struct location *member;
+	struct location_contains_request *asked =
+	    xrealloc(NULL, count, sizeof(*asked));
+	size_t n = count;
 
-	for (size_t i = 0; (member = fanout_member(loc, i)); i++) {
-		struct error err;
-
-		if (location_contains(member, key, &err) == HIT)
-			return member;
+	for (size_t i = 0; i < count; i++)
+		places[i] = (struct place){ NOBODY, NOBODY };
+	for (size_t m = 0; m < fanout->members.count && n > 0; m++) {
+		n = 0;
+		for (size_t i = 0; i < count; i++) {
+			if (places[i].holder == NOBODY)
+				asked[n++].key = requests[i].key;
+		}
+		location_contains_batch(fanout->members.at[m], asked, n);
+		n = 0;
+		for (size_t i = 0; i < count; i++) {
+			if (places[i].holder == NOBODY &&
+			    asked[n++].outcome == HIT)
+				places[i].holder = m;
+		}
 	}
-	return NULL;
+	free(asked);
+}
+
+/* Is it to be offered to this member? `again`: after whoever had it would not. */
+static bool
+is_for(const struct location_write_request *request, const struct place *place,
+    size_t member, bool again)
+{
+	return request->outcome <= DECLINED &&
+	    again == (place->holder != member);
+}
+
+static void
+offer(struct fanout *fanout, size_t to, bool again,
+    struct location_write_request *requests, struct place *places, size_t count)
+{
+	struct location *member = fanout->members.at[to];
+	struct location_write_request *asked =
+	    xrealloc(NULL, count, sizeof(*asked));
+	size_t *index = xrealloc(NULL, count, sizeof(*index));
+	size_t n = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		if (!is_for(&requests[i], &places[i], to, again) ||
+		    source_rewind(requests[i].in, &requests[i].err) < 0)
+			continue;
+		asked[n] = requests[i];
+		index[n++] = i;
+	}
+	location_write_batch(member, asked, n);
+	for (size_t i = 0; i < n; i++) {
+		members_write_merge(&requests[index[i]], &asked[i], member);
+		if (asked[i].outcome > DECLINED)
+			places[index[i]].taker = to;
+	}
+	free(asked);
+	free(index);
+}
+
+/*
+ * The old value must not show again, neither now before the new one nor when that
+ * is gone. Where it can't be removed and is asked first, nothing was replaced.
+ */
+static void
+remove_others(struct fanout *fanout, struct location_write_request *request,
+    const struct place *place)
+{
+	for (size_t i = 0; i < fanout->members.count; i++) {
+		struct location *member = fanout->members.at[i];
+		struct error err = { 0 };
+
+		if (i == place->taker ||
+		    location_remove(member, &request->key, &err) != FAILED ||
+		    i != place->holder || i > place->taker)
+			continue;
+		request->outcome = FAILED;
+		request->err = err;
+		error_wrap(&request->err, "'%s'", member->label);
+	}
+}
+
+static void
+fanout_write_batch(
+    struct location *loc, struct location_write_request *requests, size_t count)
+{
+	struct fanout *fanout = fanout_of(loc);
+	struct place *places = xrealloc(NULL, count, sizeof(*places));
+
+	find_holders(fanout, requests, places, count);
+	for (size_t i = 0; i < count; i++) {
+		requests[i].outcome = fanout->members.count ? FAILED : DECLINED;
+		if (places[i].holder != NOBODY &&
+		    requests[i].mode == WRITE_IF_ABSENT)
+			requests[i].outcome = KEPT;
+	}
+	for (size_t again = 0; again < 2; again++) {
+		for (size_t m = 0; m < fanout->members.count; m++)
+			offer(fanout, m, again, requests, places, count);
+	}
+	for (size_t i = 0; i < count; i++) {
+		if (requests[i].mode == WRITE_REPLACE &&
+		    places[i].holder != NOBODY && places[i].taker != NOBODY)
+			remove_others(fanout, &requests[i], &places[i]);
+	}
+	free(places);
 }
 
 static enum outcome
 fanout_write(struct location *loc, const struct key *key, struct source *in,
     enum write_mode mode, struct error *err)
 {
-	struct location *member = holder(loc, key);
-	enum outcome best = FAILED;
-	size_t asked = 0;
+	struct location_write_request request = {
+		.key = *key, .in = in, .mode = mode
+	};
 
-	if (member)
-		return mode == WRITE_IF_ABSENT
-		    ? KEPT
-		    : location_write(member, key, in, mode, err);
-	for (; (member = fanout_member(loc, asked)); asked++) {
-		struct error why;
-		enum outcome outcome;
-
-		if (source_rewind(in, err) < 0)
-			return FAILED;
-		outcome = location_write(member, key, in, mode, &why);
-		if (outcome == STORED || outcome == KEPT)
-			return outcome;
-		if (outcome == DECLINED)
-			best = DECLINED;
-		if (err->kind == ERROR_NONE && why.kind != ERROR_NONE) {
-			*err = why;
-			error_wrap(err, "'%s'", member->label);
-		}
-	}
-	return asked ? best : DECLINED;
+	fanout_write_batch(loc, &request, 1);
+	if (request.outcome <= DECLINED)
+		*err = request.err;
+	return request.outcome;
 }
+
+/* ---- the rest ---- */
 
 /* All are asked, and all have to be sure. */
 static enum outcome
@@ -145,8 +241,7 @@ fanout_remove(struct location *loc, const struct key *key, struct error *err)
 
 	for (size_t i = 0; (member = fanout_member(loc, i)); i++)
 		(void)answers_add(&answers, member, location_remove, key);
-	answers.miss &= !answers.failed;
-	return answers_sum(&answers, err);
+	return answers_sum_sure(&answers, err);
 }
 
 static enum outcome
@@ -158,6 +253,29 @@ fanout_touch(struct location *loc, const struct key *key, struct error *err)
 	for (size_t i = 0; (member = fanout_member(loc, i)); i++)
 		(void)answers_add(&answers, member, location_touch, key);
 	return answers_sum(&answers, err);
+}
+
+static enum outcome
+fanout_add_labels(struct location *loc, const struct key *key,
+    const char *const *labels, struct error *err)
+{
+	struct answers answers = { 0 };
+	struct location *member;
+
+	for (size_t i = 0; (member = fanout_member(loc, i)); i++) {
+		struct error why = { 0 };
+
+		answers_take(&answers, member,
+		    location_add_labels(member, key, labels, &why), &why);
+	}
+	return answers_sum_sure(&answers, err);
+}
+
+static enum outcome
+fanout_labels(struct location *loc, const struct key *key,
+    location_label_fn *fn, void *arg, struct error *err)
+{
+	return members_labels(&fanout_of(loc)->members, key, fn, arg, err);
 }
 
 static int
@@ -190,7 +308,11 @@ const struct location_kind location_fanout = {
 	.remove = fanout_remove,
 	.touch = fanout_touch,
 	.list = fanout_list,
+	.add_labels = fanout_add_labels,
+	.labels = fanout_labels,
 	.read_batch = fanout_read_batch,
+	.write_batch = fanout_write_batch,
+	.contains_batch = fanout_contains_batch,
 	.limit = fanout_limit,
 	.member = fanout_member,
 };

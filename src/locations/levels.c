@@ -8,7 +8,7 @@
  * After a hit, the level that had it and those beyond are told that the key was used
  * if they are set to `touch`. A write goes to every level that is written to, or to
  * the first that accepts; what it replaces is removed from the nearer ones that did not
- * take it. A removal also reaches the levels that only replicate.
+ * take it, and from all that declined. A removal also reaches the levels that only replicate.
  */
 #include "base/mem.h"
 #include "locations/kinds.h"
@@ -273,35 +273,25 @@ levels_read(struct location *loc, const struct key *key, struct sink *out,
 	return request.outcome;
 }
 
+static void
+levels_contains_batch(struct location *loc,
+    struct location_contains_request *requests, size_t count)
+{
+	members_contains(&levels_of(loc)->members, requests, count);
+}
+
 static enum outcome
 levels_contains(struct location *loc, const struct key *key, struct error *err)
 {
-	struct answers answers = { 0 };
-	struct location *level;
+	struct location_contains_request request = { .key = *key };
 
-	for (size_t i = 0; (level = levels_member(loc, i)); i++) {
-		if (answers_add(&answers, level, location_contains, key) == HIT)
-			break;
-	}
-	return answers_sum(&answers, err);
+	levels_contains_batch(loc, &request, 1);
+	if (request.outcome == FAILED)
+		*err = request.err;
+	return request.outcome;
 }
 
 /* ---- writing ---- */
-
-/* FAILED < DECLINED < KEPT, STORED: the best that any level said. */
-static void
-merge(struct location_write_request *sum, struct location_write_request *answer,
-    const struct location *level)
-{
-	if (answer->err.kind != ERROR_NONE && answer->outcome <= DECLINED &&
-	    sum->err.kind == ERROR_NONE) {
-		sum->err = answer->err;
-		error_wrap(&sum->err, "'%s'", level->label);
-	}
-	if (answer->outcome == STORED ||
-	    (sum->outcome <= DECLINED && answer->outcome > sum->outcome))
-		sum->outcome = answer->outcome;
-}
 
 /* A value that is where it belongs needs no second level. */
 static bool
@@ -310,16 +300,17 @@ is_done(const struct levels *levels, const struct location_write_request *sum)
 	return levels->first && sum->outcome > DECLINED;
 }
 
-/* `nearest` is filled in for those that this level is the first to store. */
+/* `said` is filled in with what this level said to each, if it was asked. */
 static void
 write_level(struct levels *levels, size_t to,
-    struct location_write_request *requests, size_t *nearest, size_t count)
+    struct location_write_request *requests, enum outcome *said, size_t count)
 {
 	struct location_write_request *asked =
 	    xrealloc(NULL, count, sizeof(*asked));
 	size_t n = 0;
 
 	for (size_t i = 0; i < count; i++) {
+		said[i] = FAILED;
 		if (is_done(levels, &requests[i]))
 			continue;
 		asked[n].key = requests[i].key;
@@ -331,21 +322,30 @@ write_level(struct levels *levels, size_t to,
 	for (size_t i = 0, j = 0; i < count; i++) {
 		if (is_done(levels, &requests[i]))
 			continue;
-		if (asked[j].outcome == STORED && requests[i].outcome != STORED)
-			nearest[i] = to;
-		merge(&requests[i], &asked[j++], levels->members.at[to]);
+		said[i] = asked[j].outcome;
+		members_write_merge(
+		    &requests[i], &asked[j++], levels->members.at[to]);
 	}
 	free(asked);
 }
 
-/* What was replaced must not be served by a nearer level that didn't take part. */
+/*
+ * What was replaced must not be served by a nearer level that didn't take part, nor
+ * stay in one that declined. `said` has what the i-th level said at i * step.
+ */
 static void
-remove_nearer(struct levels *levels, const struct key *key, size_t nearest)
+remove_replaced(struct levels *levels, const struct key *key,
+    const enum outcome *said, size_t step)
 {
-	struct error err;
+	bool stored = false;
 
-	for (size_t i = 0; i < nearest; i++) {
-		if (levels_forgets(&levels->base, i))
+	for (size_t i = 0; i < levels->members.count; i++) {
+		enum outcome answer = said[i * step];
+		struct error err;
+
+		stored |= answer == STORED;
+		if (answer <= DECLINED && (!stored || answer == DECLINED) &&
+		    levels_forgets(&levels->base, i))
 			(void)location_remove(levels->members.at[i], key, &err);
 	}
 }
@@ -355,25 +355,29 @@ levels_write_batch(
     struct location *loc, struct location_write_request *requests, size_t count)
 {
 	struct levels *levels = levels_of(loc);
-	size_t *nearest = xrealloc(NULL, count, sizeof(*nearest));
+	size_t level_count = levels->members.count;
+	enum outcome *said = xrealloc(NULL, level_count * count, sizeof(*said));
 	bool any = false;
 
+	for (size_t i = 0; i < level_count * count; i++)
+		said[i] = FAILED;
 	for (size_t i = 0; i < count; i++)
 		requests[i].outcome = FAILED;
-	for (size_t i = 0; i < levels->members.count; i++) {
+	for (size_t i = 0; i < level_count; i++) {
 		if (!levels->level[i].write)
 			continue;
 		any = true;
-		write_level(levels, i, requests, nearest, count);
+		write_level(levels, i, requests, said + i * count, count);
 	}
 	for (size_t i = 0; i < count; i++) {
 		if (!any)
 			requests[i].outcome = DECLINED;
 		if (requests[i].outcome == STORED &&
 		    requests[i].mode == WRITE_REPLACE)
-			remove_nearer(levels, &requests[i].key, nearest[i]);
+			remove_replaced(
+			    levels, &requests[i].key, said + i, count);
 	}
-	free(nearest);
+	free(said);
 }
 
 static enum outcome
@@ -404,8 +408,7 @@ levels_remove(struct location *loc, const struct key *key, struct error *err)
 			(void)answers_add(&answers, levels->members.at[i],
 			    location_remove, key);
 	}
-	answers.miss &= !answers.failed;
-	return answers_sum(&answers, err);
+	return answers_sum_sure(&answers, err);
 }
 
 static enum outcome
@@ -417,6 +420,32 @@ levels_touch(struct location *loc, const struct key *key, struct error *err)
 	for (size_t i = 0; (level = levels_member(loc, i)); i++)
 		(void)answers_add(&answers, level, location_touch, key);
 	return answers_sum(&answers, err);
+}
+
+static enum outcome
+levels_add_labels(struct location *loc, const struct key *key,
+    const char *const *labels, struct error *err)
+{
+	struct levels *levels = levels_of(loc);
+	struct answers answers = { 0 };
+
+	for (size_t i = 0; i < levels->members.count; i++) {
+		struct location *level = levels->members.at[i];
+		struct error why = { 0 };
+
+		if (levels->level[i].write)
+			answers_take(&answers, level,
+			    location_add_labels(level, key, labels, &why),
+			    &why);
+	}
+	return answers_sum_sure(&answers, err);
+}
+
+static enum outcome
+levels_labels(struct location *loc, const struct key *key,
+    location_label_fn *fn, void *arg, struct error *err)
+{
+	return members_labels(&levels_of(loc)->members, key, fn, arg, err);
 }
 
 static int
@@ -450,8 +479,11 @@ const struct location_kind location_levels = {
 	.remove = levels_remove,
 	.touch = levels_touch,
 	.list = levels_list,
+	.add_labels = levels_add_labels,
+	.labels = levels_labels,
 	.read_batch = levels_read_batch,
 	.write_batch = levels_write_batch,
+	.contains_batch = levels_contains_batch,
 	.limit = levels_limit,
 	.member = levels_member,
 	.forgets = levels_forgets,

@@ -97,7 +97,36 @@ members_read_finish(struct location *whole,
 	}
 }
 
+/* ---- writing ---- */
+
+void
+members_write_merge(struct location_write_request *sum,
+    struct location_write_request *answer, const struct location *member)
+{
+	if (answer->err.kind != ERROR_NONE && answer->outcome <= DECLINED &&
+	    sum->err.kind == ERROR_NONE) {
+		sum->err = answer->err;
+		error_wrap(&sum->err, "'%s'", member->label);
+	}
+	if (answer->outcome == STORED ||
+	    (sum->outcome <= DECLINED && answer->outcome > sum->outcome))
+		sum->outcome = answer->outcome;
+}
+
 /* ---- other questions ---- */
+
+void
+answers_take(struct answers *answers, struct location *member,
+    enum outcome outcome, const struct error *err)
+{
+	if (outcome == FAILED && !answers->failed) {
+		answers->err = *err;
+		error_wrap(&answers->err, "'%s'", member->label);
+	}
+	answers->failed |= outcome == FAILED;
+	answers->miss |= outcome == MISS;
+	answers->hit |= outcome == HIT;
+}
 
 enum outcome
 answers_add(struct answers *answers, struct location *member, member_fn *fn,
@@ -106,13 +135,7 @@ answers_add(struct answers *answers, struct location *member, member_fn *fn,
 	struct error err = { 0 };
 	enum outcome outcome = fn(member, key, &err);
 
-	if (outcome == FAILED && !answers->failed) {
-		answers->err = err;
-		error_wrap(&answers->err, "'%s'", member->label);
-	}
-	answers->failed |= outcome == FAILED;
-	answers->miss |= outcome == MISS;
-	answers->hit |= outcome == HIT;
+	answers_take(answers, member, outcome, &err);
 	return outcome;
 }
 
@@ -125,6 +148,76 @@ answers_sum(const struct answers *answers, struct error *err)
 		return MISS;
 	*err = answers->err;
 	return FAILED;
+}
+
+enum outcome
+answers_sum_sure(struct answers *answers, struct error *err)
+{
+	answers->miss &= !answers->failed;
+	return answers_sum(answers, err);
+}
+
+/* What a member said to those of `requests` that are not a hit. */
+static void
+take_contains(struct location_contains_request *requests, size_t count,
+    struct location_contains_request *answer, const struct location *member)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct location_contains_request *request = &requests[i];
+
+		if (request->outcome == HIT)
+			continue;
+		if (answer->outcome != FAILED)
+			request->outcome = answer->outcome;
+		else if (request->outcome == FAILED &&
+		    request->err.kind == ERROR_NONE) {
+			request->err = answer->err;
+			error_wrap(&request->err, "'%s'", member->label);
+		}
+		answer++;
+	}
+}
+
+void
+members_contains(const struct members *members,
+    struct location_contains_request *requests, size_t count)
+{
+	struct location_contains_request *asked =
+	    xrealloc(NULL, count, sizeof(*asked));
+
+	for (size_t i = 0; i < count; i++) {
+		requests[i].outcome = members->count ? FAILED : MISS;
+		requests[i].err.kind = ERROR_NONE;
+	}
+	for (size_t m = 0; m < members->count; m++) {
+		size_t n = 0;
+
+		for (size_t i = 0; i < count; i++) {
+			if (requests[i].outcome != HIT)
+				asked[n++].key = requests[i].key;
+		}
+		if (n == 0)
+			break;
+		location_contains_batch(members->at[m], asked, n);
+		take_contains(requests, count, asked, members->at[m]);
+	}
+	free(asked);
+}
+
+enum outcome
+members_labels(const struct members *members, const struct key *key,
+    location_label_fn *fn, void *arg, struct error *err)
+{
+	struct answers answers = { 0 };
+
+	for (size_t i = 0; i < members->count && !answers.hit; i++) {
+		struct location *member = members->at[i];
+		struct error why = { 0 };
+
+		answers_take(&answers, member,
+		    location_labels(member, key, fn, arg, &why), &why);
+	}
+	return answers_sum(&answers, err);
 }
 
 int

@@ -29,6 +29,21 @@ void members_read_from(struct location *member,
 void members_read_finish(struct location *whole,
     struct location_read_request *requests, size_t count);
 
+/*
+ * What a member said to a write, into what was said before: FAILED < DECLINED <
+ * KEPT < STORED. Of what went wrong, the first is told.
+ */
+void members_write_merge(struct location_write_request *sum,
+    struct location_write_request *answer, const struct location *member);
+
+/* Each is asked for what no member before it has. */
+void members_contains(const struct members *members,
+    struct location_contains_request *requests, size_t count);
+
+/* The labels of the first that has any. */
+enum outcome members_labels(const struct members *members,
+    const struct key *key, location_label_fn *fn, void *arg, struct error *err);
+
 /* One question for one member. */
 typedef enum outcome member_fn(
     struct location *member, const struct key *key, struct error *err);
@@ -41,7 +56,12 @@ struct answers {
 
 enum outcome answers_add(struct answers *answers, struct location *member,
     member_fn *fn, const struct key *key);
+void answers_take(struct answers *answers, struct location *member,
+    enum outcome outcome, const struct error *err);
 enum outcome answers_sum(const struct answers *answers, struct error *err);
+
+/* The same where a miss counts only if nobody failed: all have to be sure. */
+enum outcome answers_sum_sure(struct answers *answers, struct error *err);
 
 /* All members' entries. */
 int members_list(const struct members *members, location_entry_fn *fn,

@@ -107,6 +107,27 @@ small_list(
 	return location_list(inner_of(loc), fn, arg, err);
 }
 
+static enum outcome
+small_add_labels(struct location *loc, const struct key *key,
+    const char *const *labels, struct error *err)
+{
+	return location_add_labels(inner_of(loc), key, labels, err);
+}
+
+static enum outcome
+small_labels(struct location *loc, const struct key *key, location_label_fn *fn,
+    void *arg, struct error *err)
+{
+	return location_labels(inner_of(loc), key, fn, arg, err);
+}
+
+static void
+small_contains_batch(struct location *loc,
+    struct location_contains_request *requests, size_t count)
+{
+	location_contains_batch(inner_of(loc), requests, count);
+}
+
 static void
 small_read_batch(
     struct location *loc, struct location_read_request *requests, size_t count)
@@ -164,8 +185,11 @@ const struct location_kind location_small = {
 	.remove = small_remove,
 	.touch = small_touch,
 	.list = small_list,
+	.add_labels = small_add_labels,
+	.labels = small_labels,
 	.read_batch = small_read_batch,
 	.write_batch = small_write_batch,
+	.contains_batch = small_contains_batch,
 	.limit = small_limit,
 	.member = small_member,
 };

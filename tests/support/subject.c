@@ -8,6 +8,18 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "support/check.h"
+#include "support/spy.h"
+
+#define LEAVES 16
+
+/* What is to be set on the leaves that are being read. */
+struct wanted {
+	bool spied, fails, declines;
+	int fails_at;
+};
+
+static struct wanted wanted[LEAVES];
+static size_t leaves;
 
 static Tarn__Location *parse(const char **p, const char *dir);
 
@@ -37,6 +49,34 @@ parse_level(const char **p, const char *dir)
 	return level;
 }
 
+static void
+parse_leaf(const char **p, const char *dir, Tarn__Location *loc)
+{
+	size_t len = strcspn(*p, ")");
+	struct wanted *want = &wanted[leaves++];
+
+	check(leaves <= LEAVES);
+	loc->place = xasprintf("%s/%.*s", dir, (int)len, *p);
+	*p += len;
+	*want = (struct wanted){ .spied = strcmp(loc->kind, "disk") != 0,
+		.fails = strcmp(loc->kind, "failing") == 0,
+		.declines = strcmp(loc->kind, "declining") == 0,
+		.fails_at = -1 };
+	if (!want->spied)
+		return;
+	want->fails_at = (int)loc->max_size - 1;
+	loc->max_size = 0;
+	free(loc->kind);
+	loc->kind = xstrdup("disk");
+}
+
+static bool
+is_composite(const Tarn__Location *loc)
+{
+	return strcmp(loc->kind, "levels") == 0 ||
+	    strcmp(loc->kind, "fanout") == 0 || strcmp(loc->kind, "small") == 0;
+}
+
 static Tarn__Location *
 parse(const char **p, const char *dir)
 {
@@ -52,11 +92,8 @@ parse(const char **p, const char *dir)
 	*p = end + (*end == ',');
 	loc->levels = xmalloc(16 * sizeof(void *));
 	loc->members = xmalloc(16 * sizeof(void *));
-	if (strcmp(loc->kind, "disk") == 0) {
-		len = strcspn(*p, ")");
-		loc->place = xasprintf("%s/%.*s", dir, (int)len, *p);
-		*p += len;
-	}
+	if (!is_composite(loc))
+		parse_leaf(p, dir, loc);
 	while (!eat(p, ")")) {
 		if (strcmp(loc->kind, "levels") == 0)
 			loc->levels[loc->n_levels++] = parse_level(p, dir);
@@ -67,15 +104,34 @@ parse(const char **p, const char *dir)
 	return loc;
 }
 
+static void
+set_wanted(void *arg, struct location *leaf)
+{
+	const struct wanted *want = &wanted[leaves++];
+	struct spy *spy;
+
+	if (!want->spied)
+		return;
+	spy = spy_on(leaf);
+	spy->fails = want->fails;
+	spy->declines = want->declines;
+	spy->fails_at = want->fails_at;
+}
+
 struct location *
 subject_again(const struct subject *subject, const char *description)
 {
 	struct error err = { 0 };
-	Tarn__Location *config = parse(&description, subject->dir);
-	struct location *loc = location_open(config, &err);
+	Tarn__Location *config;
+	struct location *loc;
 
+	leaves = 0;
+	config = parse(&description, subject->dir);
+	loc = location_open(config, &err);
 	check_str(err.text, "");
 	tarn__location__free_unpacked(config, NULL);
+	leaves = 0;
+	location_each_leaf(loc, set_wanted, NULL);
 	return loc;
 }
 
@@ -85,6 +141,10 @@ subject_open(struct subject *subject, const char *description)
 	strcpy(subject->dir, "/tmp/tarn-test-XXXXXX");
 	check(mkdtemp(subject->dir));
 	subject->loc = subject_again(subject, description);
+	subject->ailing = false;
+	for (size_t i = 0; i < leaves; i++)
+		subject->ailing |= wanted[i].fails || wanted[i].declines ||
+		    wanted[i].fails_at >= 0;
 }
 
 void
@@ -117,6 +177,15 @@ subject_leaf(const struct subject *subject, size_t i)
 	location_each_leaf(subject->loc, take_nth, &nth);
 	check(nth.found);
 	return nth.found;
+}
+
+struct spy *
+subject_spy(const struct subject *subject, size_t i)
+{
+	struct spy *spy = spy_of(subject_leaf(subject, i));
+
+	check(spy);
+	return spy;
 }
 
 int

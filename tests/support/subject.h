@@ -9,11 +9,14 @@
  *	levels(small(9,disk(a)),disk(b):r,fanout(disk(c),disk(d)))
  *
  * Letters after a level's colon: r read-only, n no replicas, t touch. Levels that
- * start with '!' are written to the first that accepts.
+ * start with '!' are written to the first that accepts. Leaves under a spy
+ * (support/spy.h): spied(a); failing(a), at every call; declining(a), a read-only
+ * one; failing_at(7,a), at that call only, counted from 1.
  */
 struct subject {
 	char dir[64];
 	struct location *loc;
+	bool ailing; /* some leaf fails or declines */
 };
 
 void subject_open(struct subject *subject, const char *description);
@@ -23,8 +26,9 @@ void subject_close(struct subject *subject); /* the folder goes too */
 struct location *subject_again(
     const struct subject *subject, const char *description);
 
-/* The i-th leaf from the left. */
+/* The i-th leaf from the left, and what was asked of it. */
 struct location *subject_leaf(const struct subject *subject, size_t i);
+struct spy *subject_spy(const struct subject *subject, size_t i);
 
 /* Run a shell command in the folder. Returns its status. */
 int subject_shell(const struct subject *subject, const char *fmt, ...)
