@@ -166,14 +166,14 @@ is_far(struct location *tree, const struct location *leaf)
 }
 
 /* The record was copied to the nearer levels when it was read; without its path
- * set nobody would find it there. */
+ * set nobody would find it there. A damaged list is written anew. */
 static void
-bring_nearer(
-    struct job *job, struct location *leaf, const struct path_set_item *item)
+bring_nearer(struct job *job, struct location *leaf,
+    const struct path_set_item *item, bool damaged)
 {
 	struct error err = { 0 };
 
-	if (job->options.read_only || !is_far(job->tree, leaf))
+	if (job->options.read_only || (!damaged && !is_far(job->tree, leaf)))
 		return;
 	if (path_set_push(job, &item->name, &item->data, &item->hint, &err) < 0)
 		job_note(job, "%s", err.text);
@@ -185,16 +185,17 @@ try_list(void *arg, struct location *leaf, const char *data, size_t size)
 	struct search *search = arg;
 	struct path_sets sets = { .count = 0 };
 	struct error err = { 0 };
+	bool damaged = path_sets_decode(&sets, data, size, &err) < 0;
 	int found = 0;
 
-	if (path_sets_decode(&sets, data, size, &err) < 0)
+	if (damaged)
 		job_note(search->job, "%s: %s", leaf->label, err.text);
 	for (size_t i = 0; i < sets.count && !found; i++) {
 		if (was_tried(search, &sets.item[i].name))
 			continue;
 		found = try_set(search, &sets.item[i]);
 		if (found)
-			bring_nearer(search->job, leaf, &sets.item[i]);
+			bring_nearer(search->job, leaf, &sets.item[i], damaged);
 	}
 	path_sets_release(&sets);
 	return found;

@@ -596,6 +596,7 @@ path_sets_encode(const struct path_sets *sets, struct buf *to)
 	Tarn__PathSets list = TARN__PATH_SETS__INIT;
 	Tarn__PathSet set[PATH_SETS], *each[PATH_SETS];
 	auto_buf packed = BUF_INIT;
+	size_t from = to->len;
 
 	for (size_t i = 0; i < sets->count; i++) {
 		const struct path_set_item *item = &sets->item[i];
@@ -608,21 +609,26 @@ path_sets_encode(const struct path_sets *sets, struct buf *to)
 	}
 	list.n_sets = sets->count;
 	list.sets = each;
+	list.check = binary(mark, sizeof(mark));
 	pack(&list.base, &packed);
 	rex__action_result__init(&e.result);
 	wrap(&e, &packed, SETS_TYPE);
 	pack(&e.result.base, to);
+	seal(to, from);
 }
 
-/* False if the set isn't what its digest says. */
+/* False if the set isn't what its digest says, which `whole` vouches for. */
 static bool
-decode_set(struct path_set_item *item, const Tarn__PathSet *from)
+decode_set(struct path_set_item *item, const Tarn__PathSet *from, bool whole)
 {
 	struct digest digest;
 
-	digest_bytes(&digest, from->data.data, from->data.len);
-	if (from->digest.len != DIGEST_SIZE || from->data.len == 0 ||
-	    memcmp(digest.bytes, from->digest.data, DIGEST_SIZE) != 0)
+	if (from->digest.len != DIGEST_SIZE || from->data.len == 0)
+		return false;
+	memcpy(digest.bytes, from->digest.data, DIGEST_SIZE);
+	if (!whole)
+		digest_bytes(&digest, from->data.data, from->data.len);
+	if (memcmp(digest.bytes, from->digest.data, DIGEST_SIZE) != 0)
 		return false;
 	*item = (struct path_set_item){ digest, BUF_INIT, BUF_INIT };
 	buf_add(&item->data, from->data.data, from->data.len);
@@ -638,15 +644,16 @@ path_sets_decode(
 	Rex__ActionResult *result =
 	    rex__action_result__unpack(NULL, size, data);
 	Tarn__PathSets *from = NULL;
-	bool whole = true;
+	bool whole;
 
 	sets->count = 0;
 	if (result)
 		from = (Tarn__PathSets *)find_metadata(
 		    result, SETS_TYPE, &tarn__path_sets__descriptor);
+	whole = from && check_holds(data, size, &from->check);
 	for (size_t i = 0; from && i < from->n_sets; i++) {
 		if (sets->count < PATH_SETS &&
-		    decode_set(&sets->item[sets->count], from->sets[i]))
+		    decode_set(&sets->item[sets->count], from->sets[i], whole))
 			sets->count++;
 		else
 			whole = false;
@@ -655,7 +662,7 @@ path_sets_decode(
 		tarn__path_sets__free_unpacked(from, NULL);
 	if (result)
 		rex__action_result__free_unpacked(result, NULL);
-	if (from && whole)
+	if (whole)
 		return 0;
 	return error_set(err, ERROR_CORRUPT, "a damaged list of path sets");
 }

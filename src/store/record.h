@@ -94,7 +94,11 @@ int record_decode(struct record *record, const struct digest *fingerprint,
  * part of that. */
 bool record_same_result(const struct record *a, const struct record *b);
 
-/* The list of path sets under an action key, most recent first. */
+/*
+ * The list of path sets under an action key, most recent first, with a check as
+ * records have it. Of a damaged list (-1, ERROR_CORRUPT) those sets are decoded
+ * that are still what their digests say.
+ */
 #define PATH_SETS 16
 struct path_set_item {
 	struct digest name;

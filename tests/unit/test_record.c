@@ -336,15 +336,21 @@ Test(path_sets, damage_is_found)
 	for (size_t size = 0; size < data.len; size++) {
 		err = (struct error){ 0 };
 		found.count = 0;
-		(void)path_sets_decode(&found, data.data, size, &err);
+		check_int(path_sets_decode(&found, data.data, size, &err), -1);
 		path_sets_release(&found);
 	}
 	for (size_t i = 0; i < data.len; i++) {
 		data.data[i] ^= 1;
 		found.count = 0;
-		(void)path_sets_decode(&found, data.data, data.len, &err);
+		check_int(
+		    path_sets_decode(&found, data.data, data.len, &err), -1);
 		check_names(&found);
 		path_sets_release(&found);
 		data.data[i] ^= 1;
 	}
+	buf_add(&data, "x\n", 2); /* for protobuf, a field that nobody knows */
+	found.count = 0;
+	check_int(path_sets_decode(&found, data.data, data.len, &err), -1);
+	check_int(found.count, 2);
+	path_sets_release(&found);
 }
