@@ -5,13 +5,17 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/digest.h"
 #include "base/dirs.h"
 #include "base/version.h"
 
 static const struct cmd *const cmds[] = {
 	&cmd_config,
 	&cmd_help,
+	&cmd_ls,
 	&cmd_read,
+	&cmd_rm,
+	&cmd_show,
 	&cmd_stats,
 	&cmd_write,
 	NULL,
@@ -97,6 +101,16 @@ cmd_finish(int status)
 		return status;
 	fprintf(stderr, "tarn: cannot write the output: %s\n", strerror(errno));
 	return CMD_FAILED;
+}
+
+bool
+cmd_key(const struct cmd *cmd, const char *word, struct digest *digest)
+{
+	if (digest_parse(digest, word))
+		return true;
+	cmd_usage(cmd, "'%.100s' is no key; expected 64 hex digits, lower case",
+	    word);
+	return false;
 }
 
 char *

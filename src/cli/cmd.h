@@ -19,7 +19,8 @@ struct cmd {
 	int (*run)(int argc, char **argv);
 };
 
-extern const struct cmd cmd_config, cmd_help, cmd_read, cmd_stats, cmd_write;
+extern const struct cmd cmd_config, cmd_help, cmd_ls, cmd_read, cmd_rm,
+    cmd_show, cmd_stats, cmd_write;
 
 /* argv as main() got it. */
 int cmd_run(int argc, char **argv);
@@ -54,6 +55,10 @@ int cmd_options(const struct cmd *cmd, char **argv,
 /* Print "tarn: <message>" and, if it is one of usage, where to find help. */
 int cmd_usage(const struct cmd *cmd, const char *fmt, ...) PRINTF_LIKE(2, 3);
 int cmd_fail(const struct error *err);
+
+/* A key as it is written. False, and it is told, if `word` is none. */
+struct digest;
+bool cmd_key(const struct cmd *cmd, const char *word, struct digest *digest);
 
 /* dirs_tarn(); NULL if there is none, and it is told. The caller frees it. */
 char *cmd_dir(void);

@@ -93,10 +93,8 @@ run(int argc, char **argv)
 	if (cmd_options(&cmd_read, argv, options, (struct cmd_words){ 1, 1 },
 	        &status) < 0)
 		return status;
-	if (!digest_parse(&digest, argv[1]))
-		return cmd_usage(&cmd_read,
-		    "'%.100s' is no key; expected 64 hex digits, lower case",
-		    argv[1]);
+	if (!cmd_key(&cmd_read, argv[1], &digest))
+		return CMD_USAGE;
 	loc = config_json_open(file, &err);
 	if (!loc)
 		return cmd_fail(&err);

@@ -8,6 +8,7 @@
 
 #include "base/json.h"
 #include "base/mem.h"
+#include "cli/format.h"
 
 /* The longest name that is kept, in bytes. */
 #define NAME_MAX_BYTES 200
@@ -211,41 +212,6 @@ totals_release(struct totals *totals)
 
 /* ---- for people ---- */
 
-/* "850 ms", "12.3 s", "3 h 05 min" */
-static void
-add_time(struct buf *to, uint64_t us)
-{
-	uint64_t minutes = us / 60000000;
-
-	if (us < 1000000)
-		buf_addf(to, "%" PRIu64 " ms", us / 1000);
-	else if (minutes == 0)
-		buf_addf(to, "%.1f s", (double)us / 1e6);
-	else if (minutes < 60)
-		buf_addf(to, "%" PRIu64 " min %02" PRIu64 " s", minutes,
-		    us / 1000000 % 60);
-	else
-		buf_addf(to, "%" PRIu64 " h %02" PRIu64 " min", minutes / 60,
-		    minutes % 60);
-}
-
-/* "17", "1.5 MiB" */
-static void
-add_size(struct buf *to, uint64_t bytes)
-{
-	static const char units[] = "KMGTPE";
-	double number = (double)bytes / 1024;
-	size_t unit = 0;
-
-	if (bytes < 1024) {
-		buf_addf(to, "%" PRIu64, bytes);
-		return;
-	}
-	for (; number >= 1024 && units[unit + 1]; unit++)
-		number /= 1024;
-	buf_addf(to, "%.1f %ciB", number, units[unit]);
-}
-
 static void
 text_of_kinds(const struct totals *totals, struct buf *to)
 {
@@ -316,9 +282,9 @@ totals_text(const struct totals *totals, struct buf *to)
 	if (rate >= 0)
 		buf_addf(to, "hit rate         %.1f %%\n", 100 * rate);
 	buf_addf(to, "time saved       ");
-	add_time(to, totals->saved_us);
+	format_duration(to, totals->saved_us);
 	buf_addf(to, "\nbytes            ");
-	add_size(to, totals->bytes);
+	format_size(to, totals->bytes);
 	buf_add(to, "\n", 1);
 	if (totals->unreadable)
 		buf_addf(
