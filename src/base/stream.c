@@ -396,6 +396,29 @@ verify_write(
 	return sink_write(sink->next, data, size, err);
 }
 
+/* Twice through the file, once for its digest and once for what is next, if that
+ * is better served by a file than by its bytes. */
+static int
+verify_write_file(struct sink *base, int fd, struct error *err)
+{
+	struct verify_sink *sink = container_of(base, struct verify_sink, base);
+	bool whole = sink->next->ops->write_file != NULL;
+	char chunk[64 * 1024];
+	off_t at = 0;
+	ssize_t got;
+
+	while ((got = pread(fd, chunk, sizeof(chunk), at)) > 0) {
+		hasher_add(&sink->hasher, chunk, (size_t)got);
+		if (!whole &&
+		    sink_write(sink->next, chunk, (size_t)got, err) < 0)
+			return -1;
+		at += got;
+	}
+	if (got < 0)
+		return error_errno(err, "cannot read a file");
+	return whole ? sink_write_file(sink->next, fd, err) : 0;
+}
+
 static int
 verify_reset(struct sink *base, struct error *err)
 {
@@ -445,6 +468,7 @@ sink_verify(struct sink *next, const struct digest *want)
 		.reset = verify_reset,
 		.commit = verify_commit,
 		.close = verify_close,
+		.write_file = verify_write_file,
 	};
 	struct verify_sink *sink = xmalloc(sizeof(*sink));
 

@@ -11,7 +11,9 @@
 
 static const struct cmd *const cmds[] = {
 	&cmd_config,
+	&cmd_copy,
 	&cmd_help,
+	&cmd_locations,
 	&cmd_ls,
 	&cmd_read,
 	&cmd_rm,
@@ -26,7 +28,7 @@ cmd_print_all(void)
 {
 	puts("usage: tarn COMMAND [ARGUMENT...]\n");
 	for (const struct cmd *const *c = cmds; *c; c++)
-		printf("  %-8s %s\n", (*c)->name, (*c)->summary);
+		printf("  %-9s %s\n", (*c)->name, (*c)->summary);
 	puts("\n'tarn COMMAND --help' tells more of one; tarn(1) of all.");
 }
 

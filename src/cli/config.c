@@ -28,18 +28,6 @@ free_tree(cJSON **tree)
 
 static cJSON *location_tree(const Tarn__Location *loc);
 
-/* "scheme://user:***@host/path" for a URL with a password. */
-static char *
-without_password(const char *url)
-{
-	size_t len = 0;
-	const char *secret = reader_password(url, &len);
-
-	if (!secret)
-		return xstrdup(url);
-	return xasprintf("%.*s***%s", (int)(secret - url), url, secret + len);
-}
-
 static cJSON *
 level_tree(const Tarn__Level *level)
 {
@@ -79,7 +67,7 @@ kind_tree(const Tarn__Location *loc)
 			    list, location_tree(loc->members[i]));
 		return list;
 	}
-	place = without_password(loc->place);
+	place = reader_hide_password(loc->place);
 	return cJSON_CreateString(place);
 }
 

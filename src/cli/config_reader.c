@@ -302,3 +302,14 @@ reader_check_url(struct reader *r, const cJSON *value, const char *url)
 		return reader_secret(r, value, "user:password@");
 	return 0;
 }
+
+char *
+reader_hide_password(const char *url)
+{
+	size_t len = 0;
+	const char *secret = reader_password(url, &len);
+
+	if (!secret)
+		return xstrdup(url);
+	return xasprintf("%.*s***%s", (int)(secret - url), url, secret + len);
+}

@@ -102,6 +102,10 @@ reader_set_fn reader_nothing, reader_text, reader_flag, reader_not, reader_size,
 /* Is `name` the name of a secret: "password", "token" ...? */
 bool reader_secret_name(const char *name);
 
+/* "scheme://user:***@host/path" for a URL with a password, else a copy; the
+ * caller frees it. */
+char *reader_hide_password(const char *url);
+
 /* The password in user:password@ of a URL; NULL if it has none. */
 const char *reader_password(const char *url, size_t *len);
 

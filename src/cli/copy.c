@@ -1,0 +1,594 @@
+/*
+ * `tarn copy`: all that one location has into another: blobs first, then records,
+ * then lists of path sets, so that whoever reads there meanwhile never meets a
+ * name whose content is missing. What is there already is passed over, so a copy
+ * that was cut short is finished by starting it again.
+ *
+ * Values go over in batches; only a batch is ever in memory, and of large values
+ * not even that.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/mem.h"
+#include "base/spool.h"
+#include "cli/cmd.h"
+#include "cli/format.h"
+#include "cli/progress.h"
+#include "cli/tree.h"
+#include "store/index.h"
+
+#define BATCH 64
+#define IN_MEMORY ((size_t)256 << 10) /* of one value, in bytes */
+#define GIVE_UP 16                    /* failures in a row */
+
+enum pass { BLOBS, RECORDS, PATH_SETS_LAST, PASSES };
+
+struct piece {
+	struct location *leaf;
+	struct spool spool;
+};
+
+struct copy {
+	struct location *from, *to;
+	enum pass pass;
+	bool as_json, dry_run;
+	struct progress progress;
+
+	struct piece piece[BATCH];
+	struct location_write_request write[BATCH];
+	size_t count;
+
+	uint64_t blobs, values, bytes; /* copied */
+	uint64_t there, declined, damaged, incomplete, failed;
+	unsigned in_a_row;  /* failures */
+	struct error first; /* why something was declined */
+};
+
+static void
+complain(struct copy *copy, const struct location *at, const struct key *key,
+    struct error *err)
+{
+	char hex[DIGEST_HEX + 1];
+
+	error_wrap(err, "'%s': %s %s", at->label, format_space(key->space),
+	    digest_hex(&key->digest, hex));
+	progress_hide(&copy->progress);
+	(void)cmd_fail(err);
+}
+
+static void
+fail(struct copy *copy, const struct key *key, struct error *err)
+{
+	copy->failed++;
+	copy->in_a_row++;
+	complain(copy, copy->to, key, err);
+}
+
+/* ---- labels ---- */
+
+struct labels {
+	char **text;
+	size_t count;
+};
+
+static int
+add_label(void *arg, const char *label)
+{
+	struct labels *labels = arg;
+
+	labels->text =
+	    xrealloc(labels->text, labels->count + 2, sizeof(*labels->text));
+	labels->text[labels->count++] = xstrdup(label);
+	labels->text[labels->count] = NULL;
+	return 0;
+}
+
+/* A location that keeps none is no reason to complain. */
+static void
+copy_labels(struct copy *copy, struct location *leaf, const struct key *key)
+{
+	struct labels labels = { 0 };
+	struct error err = { 0 };
+
+	if (key->space != KEY_BLOB || copy->dry_run)
+		return;
+	(void)location_labels(leaf, key, add_label, &labels, &err);
+	if (labels.count > 0 &&
+	    location_add_labels(copy->to, key, (const char *const *)labels.text,
+	        &err) == FAILED)
+		fail(copy, key, &err);
+	for (size_t i = 0; i < labels.count; i++)
+		free(labels.text[i]);
+	free(labels.text);
+}
+
+/* ---- a batch ---- */
+
+static void
+settle(struct copy *copy, struct piece *piece,
+    struct location_write_request *write)
+{
+	bool stored = write->outcome == STORED;
+
+	if (write->outcome == FAILED) {
+		fail(copy, &write->key, &write->err);
+		return;
+	}
+	copy->in_a_row = 0;
+	if (write->outcome == DECLINED) {
+		copy->declined++;
+		if (copy->first.kind == ERROR_NONE)
+			copy->first = write->err;
+		return;
+	}
+	copy->there += !stored;
+	copy->blobs += stored && write->key.space == KEY_BLOB;
+	copy->values += stored && write->key.space == KEY_INDEX;
+	copy->bytes += stored ? write->in->size : 0;
+	copy_labels(copy, piece->leaf, &write->key);
+}
+
+static void
+flush(struct copy *copy)
+{
+	location_write_batch(copy->to, copy->write, copy->count);
+	for (size_t i = 0; i < copy->count; i++) {
+		settle(copy, &copy->piece[i], &copy->write[i]);
+		source_close(copy->write[i].in);
+		spool_release(&copy->piece[i].spool);
+	}
+	copy->count = 0;
+}
+
+/* The next to be written, from what its spool has got. */
+static void
+push(struct copy *copy, const struct key *key, enum write_mode mode)
+{
+	struct piece *piece = &copy->piece[copy->count];
+
+	copy->write[copy->count++] = (struct location_write_request){
+		.key = *key, .in = spool_source(&piece->spool), .mode = mode
+	};
+	if (copy->count == BATCH)
+		flush(copy);
+}
+
+static struct spool *
+next_spool(struct copy *copy, struct location *leaf)
+{
+	struct piece *piece = &copy->piece[copy->count];
+
+	*piece = (struct piece){ leaf, SPOOL_INIT(IN_MEMORY) };
+	return &piece->spool;
+}
+
+/* ---- blobs ---- */
+
+static void
+copy_blob(struct copy *copy, struct location *leaf, const struct key *key)
+{
+	struct spool *spool = next_spool(copy, leaf);
+	auto_sink *out = sink_spool(spool);
+	auto_sink *verify = sink_verify(out, &key->digest);
+	struct error err = { 0 };
+	enum outcome outcome = location_read(leaf, key, verify, &err);
+
+	if (outcome == HIT && sink_commit(verify, &err) == 0) {
+		push(copy, key, WRITE_IF_ABSENT);
+		return;
+	}
+	spool_release(spool);
+	/* It went meanwhile, or was told of when the blobs were listed. */
+	if (outcome == MISS || copy->pass != BLOBS)
+		return;
+	copy->damaged++;
+	complain(copy, leaf, key, &err);
+}
+
+/* Is it at the other end? What can't be told counts as failed. */
+static enum outcome
+look(struct copy *copy, const struct key *key)
+{
+	struct error err = { 0 };
+	enum outcome outcome = location_contains(copy->to, key, &err);
+
+	if (outcome == FAILED)
+		fail(copy, key, &err);
+	return outcome;
+}
+
+static void
+take_blob(struct copy *copy, const struct location_entry *entry)
+{
+	enum outcome there = look(copy, &entry->key);
+
+	if (there == FAILED)
+		return;
+	if (there == HIT) {
+		copy->there++;
+		copy_labels(copy, entry->leaf, &entry->key);
+	} else if (copy->dry_run) {
+		copy->blobs++;
+		copy->bytes += entry->size;
+	} else {
+		copy_blob(copy, entry->leaf, &entry->key);
+	}
+}
+
+/* ---- the index ---- */
+
+struct need {
+	struct copy *copy;
+	struct digest missing;
+};
+
+static void
+fetch_blob(void *arg, struct location *leaf)
+{
+	struct need *need = arg;
+	struct key key = { KEY_BLOB, need->missing };
+	struct error err;
+
+	if (location_contains(need->copy->to, &key, &err) != HIT &&
+	    location_contains(leaf, &key, &err) == HIT)
+		copy_blob(need->copy, leaf, &key);
+	flush(need->copy);
+}
+
+/* What came since the blobs were listed is brought now. */
+static int
+need_blob(void *arg, const struct digest *digest, uint64_t size)
+{
+	struct need *need = arg;
+	struct copy *copy = need->copy;
+	struct key key = { KEY_BLOB, *digest };
+	struct error err;
+
+	need->missing = *digest;
+	if (location_contains(copy->to, &key, &err) == HIT)
+		return 0;
+	if (copy->dry_run)
+		return location_contains(copy->from, &key, &err) != HIT;
+	location_each_leaf(copy->from, fetch_blob, need);
+	return location_contains(copy->to, &key, &err) != HIT;
+}
+
+static void
+put_value(struct copy *copy, const struct location_entry *entry,
+    const struct buf *data, enum write_mode mode)
+{
+	struct error err = { 0 };
+	struct spool *spool;
+	auto_sink *out = NULL;
+
+	if (copy->dry_run) {
+		copy->values++;
+		copy->bytes += data->len;
+		return;
+	}
+	spool = next_spool(copy, entry->leaf);
+	out = sink_spool(spool);
+	if (sink_write(out, data->data, data->len, &err) == 0) {
+		push(copy, &entry->key, mode);
+		return;
+	}
+	spool_release(spool);
+	fail(copy, &entry->key, &err);
+}
+
+static void
+take_record(struct copy *copy, const struct location_entry *entry,
+    const struct index_value *value, const struct buf *data)
+{
+	struct need need = { .copy = copy };
+	uint64_t declined = copy->declined;
+	char hex[DIGEST_HEX + 1];
+	struct error err;
+	enum outcome there = look(copy, &entry->key);
+
+	copy->there += there == HIT;
+	if (there != MISS)
+		return;
+	flush(copy); /* it may be among those that wait */
+	if (index_each_blob(value, need_blob, &need) == 0) {
+		put_value(copy, entry, data, WRITE_IF_ABSENT);
+		return;
+	}
+	if (copy->declined > declined) /* it's of no use there without */
+		return;
+	copy->incomplete++;
+	(void)error_set(&err, ERROR_NONE,
+	    "left out, since its blob %s isn't there",
+	    digest_hex(&need.missing, hex));
+	complain(copy, entry->leaf, &entry->key, &err);
+}
+
+/* Those that only `from` has, behind the others. False: there are none. */
+static bool
+join_sets(struct path_sets *to, const struct path_sets *from)
+{
+	size_t before = to->count;
+
+	for (size_t i = 0; i < from->count && to->count < PATH_SETS; i++) {
+		const struct path_set_item *item = &from->item[i];
+		size_t at = 0;
+
+		while (at < to->count &&
+		    !digest_equal(&to->item[at].name, &item->name))
+			at++;
+		if (at < to->count)
+			continue;
+		to->item[at] =
+		    (struct path_set_item){ item->name, BUF_INIT, BUF_INIT };
+		buf_add(&to->item[at].data, item->data.data, item->data.len);
+		buf_add(&to->item[at].hint, item->hint.data, item->hint.len);
+		to->count++;
+	}
+	return to->count > before;
+}
+
+static void
+take_sets(struct copy *copy, const struct location_entry *entry,
+    const struct index_value *value, const struct buf *data)
+{
+	struct path_sets sets = { .count = 0 };
+	auto_buf old = BUF_INIT;
+	auto_buf joined = BUF_INIT;
+	auto_sink *out = sink_buf(&old, RECORD_MAX);
+	struct error err = { 0 };
+	enum outcome there = location_read(copy->to, &entry->key, out, &err);
+
+	if (there == FAILED) {
+		fail(copy, &entry->key, &err);
+		return;
+	}
+	if (there == MISS) {
+		put_value(copy, entry, data, WRITE_IF_ABSENT);
+		return;
+	}
+	(void)path_sets_decode(&sets, old.data, old.len, &err);
+	if (join_sets(&sets, &value->sets)) {
+		path_sets_encode(&sets, &joined);
+		put_value(copy, entry, &joined, WRITE_REPLACE);
+	} else {
+		copy->there++;
+	}
+	path_sets_release(&sets);
+}
+
+static void
+take_decoded(struct copy *copy, const struct location_entry *entry,
+    const struct index_value *value, const struct buf *data)
+{
+	if (copy->pass == RECORDS && value->kind == INDEX_RECORD)
+		take_record(copy, entry, value, data);
+	if (copy->pass == PATH_SETS_LAST && value->kind == INDEX_PATH_SETS)
+		take_sets(copy, entry, value, data);
+}
+
+/* Damage is told once, in the first pass that meets it. */
+static void
+take_value(struct copy *copy, const struct location_entry *entry)
+{
+	struct index_value *value = xmalloc(sizeof(*value));
+	auto_buf data = BUF_INIT;
+	auto_sink *out = sink_buf(&data, RECORD_MAX);
+	struct error err = { 0 };
+	enum outcome outcome =
+	    location_read(entry->leaf, &entry->key, out, &err);
+
+	if (outcome == HIT &&
+	    index_decode(
+	        value, &entry->key.digest, data.data, data.len, &err) == 0) {
+		take_decoded(copy, entry, value, &data);
+		index_release(value);
+	} else if (outcome != MISS && copy->pass == RECORDS) {
+		copy->damaged++;
+		complain(copy, entry->leaf, &entry->key, &err);
+	}
+	free(value);
+}
+
+static int
+take_entry(void *arg, const struct location_entry *entry)
+{
+	struct copy *copy = arg;
+
+	if ((entry->key.space == KEY_BLOB) != (copy->pass == BLOBS))
+		return 0;
+	if (copy->pass == BLOBS)
+		take_blob(copy, entry);
+	else
+		take_value(copy, entry);
+	if (copy->pass != PATH_SETS_LAST)
+		progress_add(&copy->progress, entry->size);
+	return copy->in_a_row >= GIVE_UP;
+}
+
+/* ---- all of it ---- */
+
+static void
+show(const struct copy *copy, struct buf *to)
+{
+	buf_addf(to, "%s %llu blobs and %llu index entries, ",
+	    copy->dry_run ? "would copy" : "copied",
+	    (unsigned long long)copy->blobs, (unsigned long long)copy->values);
+	format_size(to, copy->bytes);
+	const struct {
+		uint64_t count;
+		const char *what;
+	} rest[] = {
+		{ copy->there, "were there" },
+		{ copy->declined, "declined" },
+		{ copy->damaged, "damaged" },
+		{ copy->incomplete, "without their content" },
+		{ copy->failed, "failed" },
+	};
+
+	for (size_t i = 0; i < sizeof(rest) / sizeof(*rest); i++) {
+		if (rest[i].count)
+			buf_addf(to, "; %llu %s",
+			    (unsigned long long)rest[i].count, rest[i].what);
+	}
+}
+
+static void
+show_json(const struct copy *copy, struct buf *to)
+{
+	buf_add(to, "{", 1);
+	format_json_text(to, "from", copy->from->label);
+	format_json_text(to, "to", copy->to->label);
+	format_json_flag(to, "dry_run", copy->dry_run);
+	format_json_number(to, "blobs", copy->blobs);
+	format_json_number(to, "index", copy->values);
+	format_json_number(to, "bytes", copy->bytes);
+	format_json_number(to, "there", copy->there);
+	format_json_number(to, "declined", copy->declined);
+	format_json_number(to, "damaged", copy->damaged);
+	format_json_number(to, "incomplete", copy->incomplete);
+	format_json_number(to, "failed", copy->failed);
+	buf_add(to, "}", 1);
+}
+
+static int
+copy_all(struct copy *copy)
+{
+	struct error err = { 0 };
+	auto_buf line = BUF_INIT;
+	int rc = 0;
+
+	for (int pass = 0; pass < PASSES && rc == 0; pass++) {
+		copy->pass = pass;
+		rc = location_list(copy->from, take_entry, copy, &err);
+		flush(copy);
+	}
+	progress_end(&copy->progress);
+	if (rc < 0)
+		(void)cmd_fail(&err);
+	if (rc > 0)
+		fprintf(stderr, "tarn: given up after %d failures in a row\n",
+		    GIVE_UP);
+	if (copy->first.text[0])
+		fprintf(stderr, "tarn: declined: %s\n", copy->first.text);
+	(copy->as_json ? show_json : show)(copy, &line);
+	format_print(&line);
+	return rc || copy->damaged || copy->incomplete || copy->failed ||
+	        copy->first.text[0]
+	    ? CMD_FAILED
+	    : CMD_OK;
+}
+
+/* A location of the tree by its name, else what the word says; that is to be
+ * closed, and is in *opened. */
+static struct location *
+find(const struct tree *tree, const char *word, struct location **opened,
+    struct error *err)
+{
+	struct error unnamed;
+	struct location *loc = tree_find(tree, word, &unnamed);
+	auto_free char *cwd = NULL;
+	Tarn__Location *config;
+
+	if (loc)
+		return loc;
+	cwd = getcwd(NULL, 0);
+	config = location_from_word(word, cwd ? cwd : "/", err);
+	if (!config)
+		return NULL;
+	*opened = location_open(config, err);
+	tarn__location__free_unpacked(config, NULL);
+	return *opened;
+}
+
+/* A path that is mistyped has nothing to copy, which is no success. */
+static void
+need_list(void *arg, struct location *leaf)
+{
+	struct error *err = arg;
+	struct stat st;
+
+	if (!leaf->kind->list)
+		(void)error_set(
+		    err, ERROR_USAGE, "'%s' can't be listed", leaf->label);
+	else if (leaf->label[0] == '/' && stat(leaf->label, &st) < 0)
+		(void)error_errno(err, "cannot list '%s'", leaf->label);
+}
+
+static struct location *
+find_source(const struct tree *tree, const char *word, struct location **opened,
+    struct error *err)
+{
+	struct location *from = find(tree, word, opened, err);
+
+	if (from && *opened)
+		location_each_leaf(from, need_list, err);
+	return err->kind == ERROR_NONE ? from : NULL;
+}
+
+static int
+copy_between(struct copy *copy, const struct tree *tree, char **words)
+{
+	struct location *opened[2] = { NULL, NULL };
+	struct error err = { 0 };
+	int status;
+
+	copy->from = find_source(tree, words[0], &opened[0], &err);
+	if (copy->from)
+		copy->to = find(tree, words[1], &opened[1], &err);
+	status = copy->to ? copy_all(copy) : cmd_fail(&err);
+	location_close(opened[0]);
+	location_close(opened[1]);
+	return status;
+}
+
+static int
+run(int argc, char **argv)
+{
+	struct copy *copy = xmalloc(sizeof(*copy));
+	bool progress = false;
+	const char *file = NULL;
+	const struct cmd_option options[] = {
+		{ "dry-run", 'n', .flag = &copy->dry_run },
+		{ "json", .flag = &copy->as_json },
+		{ "progress", .flag = &progress },
+		{ "config", .value = &file },
+		{ 0 },
+	};
+	struct error err = { 0 };
+	struct tree tree;
+	int status;
+
+	*copy = (struct copy){ 0 };
+	if (cmd_options(&cmd_copy, argv, options, (struct cmd_words){ 2, 2 },
+	        &status) >= 0) {
+		progress_start(&copy->progress, "copied", progress);
+		status = CMD_FAILED;
+		if (tree_open(&tree, file, &err) < 0)
+			(void)cmd_fail(&err);
+		else {
+			status = copy_between(copy, &tree, argv + 1);
+			tree_close(&tree);
+		}
+	}
+	free(copy);
+	return status;
+}
+
+const struct cmd cmd_copy = {
+	.name = "copy",
+	.args = "FROM TO [--dry-run] [--json] [--progress] [--config FILE]",
+	.summary = "copy all that one location has into another",
+	.details =
+	    "  FROM, TO       a path, a URL as in TARN_TIERS, or the name of "
+	    "a\n"
+	    "                 location in 'tarn locations', which comes first\n"
+	    "  -n, --dry-run  only say how much would be copied\n"
+	    "  --json         one object\n"
+	    "  --progress     tell on stderr how far it is\n"
+	    "  --config FILE  this configuration file only\n"
+	    "\nWhat is there is not copied again: start over what was cut\n"
+	    "short.\n",
+	.run = run,
+};
