@@ -128,9 +128,10 @@ find_program(struct job *job, struct error *err)
 		name = slash + 1, slash = NULL;
 	if (slash) {
 		error = can_run(job, name);
-		job->program = error ? NULL : absolute(job, name);
-		if (!error)
-			tell_search(job, job->program, 0);
+		job->program = absolute(job, name);
+		tell_search(job, job->program, error);
+		if (error)
+			free(take(job->program));
 	} else
 		job->program = search(job, name, &error);
 	/* A compiler driver looks itself up, and would find us; it tells only the

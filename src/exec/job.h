@@ -109,6 +109,12 @@ bool outer_lets_us(const struct job *job, const struct strays *strays);
  * restored. False: it must be run. */
 bool outer_knows_hit(struct job *job);
 
+/* outer.c: it was told, and all the same the command has to be run. */
+void outer_hears_of_failure(struct job *job);
+
+/* outer.c: the program was looked for in vain. */
+void outer_knows_search(struct job *job);
+
 /* replay.c: print what a record says was printed. -1: it can't be. */
 int replay(struct job *job, struct error *err);
 

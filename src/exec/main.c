@@ -239,8 +239,10 @@ restore(struct job *job)
 	struct error err = { 0 };
 	enum outcome outcome;
 
-	if (!outer_knows_hit(job))
+	if (!outer_knows_hit(job)) {
+		outer_hears_of_failure(job);
 		return false;
+	}
 	outcome = restore_outputs(&restore, &job->record, &err);
 	if (outcome == HIT && replay(job, &err) < 0)
 		outcome = FAILED;
@@ -252,6 +254,7 @@ restore(struct job *job)
 		job->saved_us = job->record.wall_us;
 		return true;
 	}
+	outer_hears_of_failure(job);
 	free(take(job->tier));
 	job_reason(job, "%s", err.text);
 	if (outcome == FAILED)
@@ -352,6 +355,7 @@ exec_command(struct job *job)
 	int status;
 
 	if (job_open(job, &err) < 0) {
+		outer_knows_search(job);
 		fprintf(stderr, "tarn-exec: %s\n", err.text);
 		job->outcome = "error";
 		job_reason(job, "%s", err.text);

@@ -126,6 +126,27 @@ is_still_so(struct job *job)
 	return same;
 }
 
+void
+outer_hears_of_failure(struct job *job)
+{
+	static const char told[] =
+	    "an inner hit that it was told of could not be restored";
+
+	if (job->nest.mode == NEST_OPEN)
+		job->nest.request.refusal = nest_bytes(told);
+}
+
+void
+outer_knows_search(struct job *job)
+{
+	struct error err;
+
+	if (job->nest.mode != NEST_OPEN)
+		return;
+	job->nest.request.kind = NEST_PASS;
+	(void)nest_ask(&job->nest, -1, NULL, &err);
+}
+
 bool
 outer_knows_hit(struct job *job)
 {

@@ -360,7 +360,10 @@ static void
 take_report(void *arg, struct trace *trace)
 {
 	const Tarn__NestRequest *request = ((struct report *)arg)->request;
+	auto_free char *refusal = nest_text(&request->refusal);
 
+	if (!refusal || *refusal)
+		trace_refuse(trace, "%s", refusal ? refusal : "");
 	trace->asked_cwd |= (request->asked & NEST_ASKED_CWD) != 0;
 	trace->asked_uname |= (request->asked & NEST_ASKED_UNAME) != 0;
 	trace->asked_cpu |= (request->asked & NEST_ASKED_CPU) != 0;
@@ -438,6 +441,8 @@ report(struct nested_list *list, struct nested *nested,
 	struct report report = { request };
 	struct around around = *look_around(list, nested->owner);
 
+	if (!around.known)
+		refuse_all(list, "a process of it could not be placed");
 	if (request->kind != NEST_END)
 		tell(list, &around, 1, take_report, &report);
 }

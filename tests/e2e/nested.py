@@ -1,5 +1,5 @@
 """Actions inside of actions: both are kept, and the outer one knows what the inner one would have done."""
-import os, signal, time
+import glob, os, signal, time
 from support import contains, difference, equal, need, snapshot
 
 
@@ -168,7 +168,34 @@ def test_failures_and_refusals_of_the_inner(p):
     step(p, "hit", "$T sh -c 'echo e >&2; exit 3'; echo $?")
     events = step(p, "uncacheable uncacheable", "$T date >/dev/null")
     contains(events[0]["reason"], "clock")
-    step(p, "error miss", "$T ./none 2>/dev/null; echo $?")
+    for name in "./none", "none-anywhere":
+        script = f"$T {name} 2>/dev/null; echo $?"
+        step(p, "error miss", script)
+        step(p, "hit", script)
+
+
+def test_a_program_that_was_missing_appears(p):
+    p.write("bin/other", "")
+    script = f"PATH={p.path('bin')}:$PATH; export PATH; $T tool 2>/dev/null; echo $?"
+    step(p, "error miss", script)
+    p.write("bin/tool", "#!/bin/sh\necho tool\n", 0o755)
+    step(p, "miss miss", script)
+    p.remove("bin/tool")
+    step(p, "hit", script)
+    script = "$T ./tool 2>/dev/null; echo $?"
+    step(p, "error miss", script)
+    p.write("tool", "#!/bin/sh\necho tool\n", 0o755)
+    step(p, "miss miss", script)
+
+
+def test_a_hit_that_can_not_be_restored(p):
+    p.write("a.c", "int a[50000] = {1};\n")
+    p.step("miss", "gcc -c a.c")
+    for blob in glob.glob(f"{p.dir}/lake/??/*"):
+        os.unlink(blob)
+    events = step(p, "miss uncacheable", "$T gcc -c a.c")
+    contains(events[-1]["reason"], "could not be restored")
+    step(p, "hit miss", "$T gcc -c a.c")
 
 
 def test_declared_inputs_leave_it_to_the_outer(p):
