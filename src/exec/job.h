@@ -59,6 +59,7 @@ struct job {
 	char reason[400];
 	char note[400];
 	const char *hint, *check;
+	bool differs; /* from an earlier result of the same state */
 	struct digest shown; /* the key that the event names */
 	bool has_shown;
 	uint64_t bytes, saved_us;

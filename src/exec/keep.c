@@ -62,9 +62,7 @@ compare_with_first(struct keeping *k)
 		return;
 	}
 	if (!record_same_result(&first, &k->record))
-		job_note(k->job,
-		    "another run of the same state had another "
-		    "result; the first one stays");
+		keep_finding(k, &first);
 	record_release(&first);
 }
 

@@ -45,6 +45,10 @@ bool keep_no_clock(struct keeping *k);
 /* keep_inputs.c: variables and the machine, once the outputs were looked through. */
 void keep_facts(struct keeping *k);
 
+/* findings.c: another run got another result, which is kept: say what differs. */
+#define FINDINGS_FILE "findings.jsonl"
+void keep_finding(struct keeping *k, const struct record *kept);
+
 /* keep_outputs.c: what was written, and printed; blobs are stored. */
 bool keep_outputs(struct keeping *k);
 bool keep_declared_outputs(struct keeping *k);

@@ -277,6 +277,18 @@ is_checked(const struct job *job)
 	    strtod(share, NULL) * 1e5;
 }
 
+/* What a run says about the record that was found for it. */
+static const char *
+compare(const struct job *job, const struct digest *found)
+{
+	if (job->status != job->record.status || job->differs)
+		return "different";
+	return strcmp(job->outcome, "miss") == 0 &&
+	        digest_equal(found, &job->shown)
+	    ? "same"
+	    : "unclear";
+}
+
 /* Run it although it was found, and compare; what it made now stays. */
 static int
 check(struct job *job)
@@ -288,15 +300,15 @@ check(struct job *job)
 
 	judge(job, &trace);
 	trace_release(&trace);
-	job->check = job->has_shown && digest_equal(&found, &job->shown) &&
-	        !strstr(job->note, "another result")
-	    ? "same"
-	    : "different";
+	job->check = compare(job, &found);
+	if (strcmp(job->check, "unclear") == 0)
+		job_note(job, "not compared: %.300s", job->reason);
 	if (strcmp(job->check, "different") == 0)
 		fprintf(stderr,
-		    "tarn-exec: the stored result of '%s' differs "
-		    "from that of this run\n",
-		    job->options.command[0]);
+		    "tarn-exec: the stored result of '%s' differs from that of "
+		    "this run%s%s\n",
+		    job->options.command[0], job->note[0] ? ": " : "",
+		    job->note);
 	job->outcome = "hit";
 	job->tier = tier;
 	job->reason[0] = '\0';

@@ -528,8 +528,8 @@ record_decode(struct record *record, const struct digest *fingerprint,
 	return status;
 }
 
-static bool
-same_printed(const struct printed *a, const struct printed *b)
+bool
+record_same_printed(const struct printed *a, const struct printed *b)
 {
 	if (a->size != b->size)
 		return false;
@@ -546,8 +546,8 @@ keeps_mode(const struct output *output)
 	    !(output->flags & OUTPUT_MODE_SET);
 }
 
-static bool
-same_output(const struct output *a, const struct output *b)
+bool
+record_same_output(const struct output *a, const struct output *b)
 {
 	if (a->type != b->type || a->place != b->place ||
 	    strcmp(a->path, b->path) != 0 ||
@@ -563,10 +563,10 @@ bool
 record_same_result(const struct record *a, const struct record *b)
 {
 	if (a->status != b->status || a->count != b->count ||
-	    !same_printed(&a->out, &b->out) || !same_printed(&a->err, &b->err))
+	    !record_same_printed(&a->out, &b->out) || !record_same_printed(&a->err, &b->err))
 		return false;
 	for (size_t i = 0; i < a->count; i++) {
-		if (!same_output(&a->outputs[i], &b->outputs[i]))
+		if (!record_same_output(&a->outputs[i], &b->outputs[i]))
 			return false;
 	}
 	return true;

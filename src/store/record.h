@@ -93,6 +93,8 @@ int record_decode(struct record *record, const struct digest *fingerprint,
 /* Do two runs' records promise the same results? What took how long is no
  * part of that. */
 bool record_same_result(const struct record *a, const struct record *b);
+bool record_same_output(const struct output *a, const struct output *b);
+bool record_same_printed(const struct printed *a, const struct printed *b);
 
 /*
  * The list of path sets under an action key, most recent first, with a check as

@@ -1,5 +1,5 @@
 """A build behaves as without tarn."""
-import fcntl, os, pty, select, signal, struct, subprocess, sys, termios, time
+import fcntl, json, os, pty, select, signal, struct, subprocess, sys, termios, time
 from support import CHECKED, FAST, PATH, Skip, contains, equal, need, snapshot
 
 MAKEFILE = """OBJECTS = $(patsubst %.c,%.o,$(wildcard *.c))
@@ -393,6 +393,48 @@ def test_check(p):
     run = p.run(words, options="--check")
     equal((run.status, run.event["outcome"], run.event["check"]), (0, "hit", "different"))
     contains(run.err.decode(), "differs")
+    [finding] = findings(p)
+    equal((finding["found"], finding["command"][0], finding["fingerprint"]), ("check", "sh", run.event["key"]))
+    equal([d["what"] for d in finding["differences"]], [p.path("out")])
+    contains(run.event["note"], "'%s' differs in" % p.path("out"))
+
+
+def findings(p):
+    path = f"{p.dir}/findings.jsonl"
+    return [json.loads(line) for line in open(path)] if os.path.exists(path) else []
+
+
+def test_second_result_of_one_state(p):
+    """What differs between two results of one fingerprint is kept, with its likely cause."""
+    p.write("gen", "#!/bin/sh\nn=$(od -An -N1 -tu1 /dev/urandom)\nprintf 'made in /build/%s/x\\n' $n >out\n"
+                   "head -c 70000 /dev/zero >big\nprintf %s $n >>big\n", 0o755)
+    for k in range(12):
+        for name in "out", "big":
+            if p.exists(name):
+                p.remove(name)
+        first = p.run("./gen", options="--refresh" if k == 0 else "--check")
+        equal(first.status, 0)
+    found = findings(p)
+    assert found, [e.get("check") for e in p.events()]
+    equal({e.get("check") for e in p.events()[1:]} <= {"same", "different"}, True)
+    parts = {d["what"]: d for d in found[0]["differences"]}
+    equal(set(parts), {p.path("out"), p.path("big")})
+    equal(parts[p.path("out")]["cause"], "path")
+    contains(parts[p.path("out")]["kept"], "/build/")
+    equal(parts[p.path("big")]["first"], 70000)
+
+
+def test_check_of_what_changed_meanwhile(p):
+    p.write("in", "1")
+    p.write("slow", "#!/bin/sh\ncat in >out\nsleep 0.3\n", 0o755)
+    p.step("miss", "./slow")
+    child = p.spawn("./slow", options="--check")
+    time.sleep(0.15)
+    p.write("in", "2")
+    child.communicate()
+    equal((p.last()["outcome"], p.last()["check"]), ("hit", "unclear"))
+    contains(p.last()["note"], "in")
+    equal(findings(p), [])
 
 
 def test_explain(p):
