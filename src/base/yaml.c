@@ -12,6 +12,7 @@
 struct yaml {
 	yaml_parser_t parser;
 	yaml_event_t event; /* where we are: a value's first, or its last */
+	size_t line;        /* of the last that had something on it; from 0 */
 	struct error *err;
 };
 
@@ -24,8 +25,8 @@ yaml_fail(struct yaml *yaml, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(what, sizeof(what), fmt, ap);
 	va_end(ap);
-	return error_set(yaml->err, ERROR_CORRUPT, "line %zu: %s",
-	    yaml->event.start_mark.line + 1, what);
+	return error_set(
+	    yaml->err, ERROR_CORRUPT, "line %zu: %s", yaml->line + 1, what);
 }
 
 static const char *
@@ -115,9 +116,13 @@ static int
 next(struct yaml *yaml)
 {
 	yaml_event_delete(&yaml->event);
-	if (yaml_parser_parse(&yaml->parser, &yaml->event))
+	if (yaml_parser_parse(&yaml->parser, &yaml->event)) {
+		if (yaml->event.type != YAML_MAPPING_END_EVENT &&
+		    yaml->event.type != YAML_SEQUENCE_END_EVENT)
+			yaml->line = yaml->event.start_mark.line;
 		return check_event(yaml);
-	yaml->event.start_mark = yaml->parser.problem_mark;
+	}
+	yaml->line = yaml->parser.problem_mark.line;
 	return yaml_fail(yaml, "%s; expected YAML",
 	    yaml->parser.problem ? yaml->parser.problem : "not readable");
 }

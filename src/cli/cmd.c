@@ -175,7 +175,16 @@ take_option(
 		cmd_usage(cmd, "--%s needs a value", o->name);
 		return -1;
 	}
-	*o->value = value;
+	if (o->value) {
+		*o->value = value;
+		return 0;
+	}
+	if (o->values->count == CMD_VALUES) {
+		cmd_usage(cmd, "--%s is given more than %d times", o->name,
+		    CMD_VALUES);
+		return -1;
+	}
+	o->values->item[o->values->count++] = value;
 	return 0;
 }
 

@@ -2,6 +2,7 @@
 #define CMD_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "base/error.h"
 
@@ -32,12 +33,20 @@ const struct cmd *cmd_find(const char *name);
 void cmd_print_all(void);
 void cmd_print(const struct cmd *cmd);
 
-/* An option fills in one of the two; the table ends with an empty one. */
+/* All values of an option that may be given several times; a NULL is at the end. */
+#define CMD_VALUES 64
+struct cmd_values {
+	const char *item[CMD_VALUES + 1]; /* borrowed from argv */
+	size_t count;
+};
+
+/* An option fills in one of the three; the table ends with an empty one. */
 struct cmd_option {
 	const char *name;   /* without the dashes */
 	char letter;        /* 0 if it has none */
 	bool *flag;         /* takes no value */
 	const char **value; /* takes one; borrowed from argv */
+	struct cmd_values *values;
 };
 
 /*

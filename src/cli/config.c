@@ -71,6 +71,33 @@ kind_tree(const Tarn__Location *loc)
 	return cJSON_CreateString(place);
 }
 
+/* Those of a lake that are no texts; secrets are none of them. */
+static cJSON *
+option_tree(const Tarn__Location *loc, const Tarn__Option *o)
+{
+	static const char *const flags[] = { "usage", "labels", NULL };
+	static const char *const numbers[] = { "free_disk_size", "group",
+		NULL };
+	auto_free char *list = NULL;
+
+	if (reader_secret_name(o->name))
+		return cJSON_CreateString("***");
+	if (strcmp(loc->kind, "disk") != 0)
+		return cJSON_CreateString(o->value);
+	for (const char *const *f = flags; *f; f++) {
+		if (strcmp(o->name, *f) == 0)
+			return cJSON_CreateBool(o->value[0] == '1');
+	}
+	for (const char *const *n = numbers; *n; n++) {
+		if (strcmp(o->name, *n) == 0)
+			return cJSON_CreateNumber(strtod(o->value, NULL));
+	}
+	if (strcmp(o->name, "levels") != 0)
+		return cJSON_CreateString(o->value);
+	list = xasprintf("[%s]", o->value);
+	return cJSON_Parse(list);
+}
+
 static cJSON *
 location_tree(const Tarn__Location *loc)
 {
@@ -83,8 +110,7 @@ location_tree(const Tarn__Location *loc)
 	for (size_t i = 0; i < loc->n_options; i++) {
 		const Tarn__Option *o = loc->options[i];
 
-		cJSON_AddStringToObject(tree, o->name,
-		    reader_secret_name(o->name) ? "***" : o->value);
+		cJSON_AddItemToObject(tree, o->name, option_tree(loc, o));
 	}
 	if (loc->max_size)
 		cJSON_AddNumberToObject(

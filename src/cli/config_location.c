@@ -1,10 +1,13 @@
 #include "cli/config_location.h"
 
+#include <grp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "base/buf.h"
 #include "base/mem.h"
+#include "locations/layout.h"
 #include "locations/location.h"
 
 static int
@@ -271,6 +274,87 @@ set_path_option(struct reader *r, const struct json_key *key,
 	return 0;
 }
 
+/* ---- options of a lake ---- */
+
+/* [2, 30] is kept as "2,30"; the lake looks closer. */
+static int
+set_lake_levels(struct reader *r, const struct json_key *key,
+    const cJSON *value, void *target)
+{
+	struct layout layout = { 0 };
+	auto_buf text = BUF_INIT;
+	const cJSON *item;
+
+	cJSON_ArrayForEach(item, value) {
+		if (!cJSON_IsNumber(item))
+			return reader_expected(
+			    r, key->name, item, "a number of bytes");
+		if (item->valuedouble != (double)item->valueint ||
+		    !layout_add(&layout, item->valueint))
+			return reader_bad_value(r, key, item);
+	}
+	if (!layout_whole(&layout))
+		return reader_fail(r, value,
+		    "\"%s\" don't make up a key; expected %s", key->name,
+		    key->expected);
+	layout_show(&layout, &text, "", ",", "");
+	push_option(target, key->name, buf_take(&text));
+	return 0;
+}
+
+static int
+set_size_option(struct reader *r, const struct json_key *key,
+    const cJSON *value, void *target)
+{
+	const struct json_key number = { .name = key->name,
+		.expected = key->expected };
+	uint64_t size;
+
+	if (reader_size(r, &number, value, &size) < 0)
+		return -1;
+	push_option(
+	    target, key->name, xasprintf("%llu", (unsigned long long)size));
+	return 0;
+}
+
+/* Whoever makes the lake has to be able to work in it. */
+static int
+set_permissions(struct reader *r, const struct json_key *key,
+    const cJSON *value, void *target)
+{
+	const char *text = value->valuestring;
+	size_t len = strlen(text);
+
+	if (len < 3 || len > 5 || strspn(text, "01234567") != len ||
+	    strtoul(text, NULL, 8) > 07777 ||
+	    (strtoul(text, NULL, 8) & 0700) != 0700)
+		return reader_bad_value(r, key, value);
+	push_option(target, key->name, xstrdup(text));
+	return 0;
+}
+
+/* By its number, since tarn-exec can't look up a name. */
+static int
+set_group(struct reader *r, const struct json_key *key, const cJSON *value,
+    void *target)
+{
+	const struct group *group;
+
+	if (cJSON_IsNumber(value))
+		return set_option(r, key, value, target);
+	group = getgrnam(value->valuestring);
+	if (!group)
+		return reader_fail(r, value,
+		    "\"%s\" is '%s', which this machine has not; expected %s",
+		    key->name, value->valuestring, key->expected);
+	push_option(
+	    target, key->name, xasprintf("%lu", (unsigned long)group->gr_gid));
+	return 0;
+}
+
+/* ---- the kinds ---- */
+
+static const char *const hashes[] = { "sha256", NULL };
 static const char *const all_or_first[] = { "all", "first", NULL };
 static const char *const styles[] = { "path", "virtual", NULL };
 static const char *const layouts[] = { "lake", "bazel", NULL };
@@ -285,6 +369,17 @@ static const struct json_key disk_keys[] = {
 	{ "disk", "the path of a folder", cJSON_String, .set = reader_nothing },
 	{ "max_size", SIZE, .set = reader_size,
 	    .at = offsetof(Tarn__Location, max_size) },
+	{ "free_disk_size", SIZE, .set = set_size_option },
+	{ "levels", LIST("numbers of bytes, 32 together, or -1 at the end"),
+	    .set = set_lake_levels },
+	{ "permissions",
+	    "octal digits that leave the owner all rights, such as \"2770\"",
+	    cJSON_String, .set = set_permissions },
+	{ "group", "the name or number of a group", cJSON_String | cJSON_Number,
+	    .set = set_group },
+	{ "hash", CHOICE("sha256"), .set = set_option, .choices = hashes },
+	{ "usage", FLAG, .set = set_option },
+	{ "labels", FLAG, .set = set_option },
 	{ 0 },
 };
 static const struct json_key redis_keys[] = {
@@ -392,31 +487,46 @@ no_kind(struct reader *r, const cJSON *object)
 	reader_fail(r, object, "a location needs one of the keys %s", list);
 }
 
-static Tarn__Location *
-read_location(struct reader *r, const cJSON *object)
+/*
+ * The kind is the one key that names one; but a lake has an option `levels`, which
+ * isn't one beside `disk`. NULL, and it is told.
+ */
+static const struct kind *
+choose_kind(struct reader *r, const cJSON *object, const cJSON **value)
 {
 	const struct kind *kind = NULL;
-	const cJSON *child, *value = NULL;
-	auto_location *loc = NULL;
+	const cJSON *child;
 
 	cJSON_ArrayForEach(child, object) {
 		const struct kind *found = find_kind(child->string);
 
-		if (found && kind && found != kind) {
+		if (!found || found == kind ||
+		    (kind && reader_find_key(kind->schema.keys, child->string)))
+			continue;
+		if (kind &&
+		    !reader_find_key(found->schema.keys, (*value)->string)) {
 			reader_fail(r, child,
 			    "\"%s\" beside \"%s\"; a location is of one kind",
-			    child->string, value->string);
+			    child->string, (*value)->string);
 			return NULL;
 		}
-		if (found && !kind) {
-			kind = found;
-			value = child;
-		}
+		kind = found;
+		*value = child;
 	}
-	if (!kind) {
+	if (!kind)
 		no_kind(r, object);
+	return kind;
+}
+
+static Tarn__Location *
+read_location(struct reader *r, const cJSON *object)
+{
+	const cJSON *value = NULL;
+	const struct kind *kind = choose_kind(r, object, &value);
+	auto_location *loc = NULL;
+
+	if (!kind)
 		return NULL;
-	}
 	if (reader_check(r, kind->schema.keys, value) < 0)
 		return NULL;
 	loc = kind->open(r, kind, value);

@@ -133,11 +133,39 @@ write_file(struct location *loc, const char *path, struct digest *digest,
 }
 
 static int
+add_labels(struct location *loc, const struct digest *digest,
+    const struct cmd_values *labels, struct error *err)
+{
+	struct key key = { KEY_BLOB, *digest };
+	enum outcome outcome;
+
+	if (!labels->count)
+		return 0;
+	outcome = location_add_labels(loc, &key, labels->item, err);
+	if (outcome == HIT)
+		return 0;
+	if (outcome == MISS)
+		error_set(err, ERROR_NONE, "no location keeps labels");
+	return error_wrap(err, "the file is stored, but not its labels");
+}
+
+static int
+check_labels(const struct cmd_values *labels)
+{
+	for (size_t i = 0; i < labels->count; i++) {
+		if (!labels->item[i][0])
+			return cmd_usage(&cmd_write, "a label is empty");
+	}
+	return CMD_OK;
+}
+
+static int
 run(int argc, char **argv)
 {
-	const char *file = NULL, *label = NULL;
+	const char *file = NULL;
+	struct cmd_values labels = { 0 };
 	const struct cmd_option options[] = {
-		{ "label", .value = &label },
+		{ "label", .values = &labels },
 		{ "config", .value = &file },
 		{ 0 },
 	};
@@ -150,24 +178,27 @@ run(int argc, char **argv)
 	if (cmd_options(&cmd_write, argv, options, (struct cmd_words){ 1, 1 },
 	        &status) < 0)
 		return status;
-	if (label)
-		return cmd_usage(&cmd_write, "labels can't be kept yet");
+	status = check_labels(&labels);
+	if (status != CMD_OK)
+		return status;
 	loc = config_json_open(file, &err);
 	if (!loc)
 		return cmd_fail(&err);
 	status = write_file(loc, argv[1], &digest, &err);
+	if (status == 0)
+		puts(digest_hex(&digest, hex));
+	if (status == 0)
+		status = add_labels(loc, &digest, &labels, &err);
 	location_close(loc);
-	if (status < 0)
-		return cmd_fail(&err);
-	puts(digest_hex(&digest, hex));
-	return CMD_OK;
+	return status < 0 ? cmd_fail(&err) : CMD_OK;
 }
 
 const struct cmd cmd_write = {
 	.name = "write",
-	.args = "FILE [--config FILE]",
+	.args = "FILE [--label TEXT]... [--config FILE]",
 	.summary =
 	    "put a file into the content store and print its SHA-256 key",
-	.details = "  --config FILE  this configuration file only\n",
+	.details = "  --label TEXT   a label for it, beside those that it has\n"
+	           "  --config FILE  this configuration file only\n",
 	.run = run,
 };

@@ -33,6 +33,7 @@ struct disk {
 	struct lake lake;
 	uint64_t max_size;       /* bytes; 0: none */
 	uint64_t free_disk_size; /* bytes that have to stay free */
+	uint64_t own_max_size, own_free_disk_size; /* as configured here */
 };
 
 static struct disk *
@@ -77,7 +78,7 @@ set_levels(struct disk *disk, const char *text)
 static bool
 set_free_disk_size(struct disk *disk, const char *text)
 {
-	return parse_number(text, 10, UINT64_MAX, &disk->free_disk_size);
+	return parse_number(text, 10, UINT64_MAX, &disk->own_free_disk_size);
 }
 
 /* Whoever made the lake has to be able to work in it. */
@@ -170,7 +171,8 @@ disk_new(const Tarn__Location *config, size_t len)
 		.lake = { .root = xasprintf("%.*s", (int)len, config->place),
 		    .wish = { .group = (gid_t)-1 },
 		    .layout = layout_default },
-		.max_size = config->max_size };
+		.max_size = config->max_size,
+		.own_max_size = config->max_size };
 	return disk;
 }
 
@@ -579,12 +581,14 @@ static void
 learn_limits(struct disk *disk)
 {
 	const struct lake_config *config = &disk->lake.config;
+	uint64_t max_size = disk->own_max_size;
 
-	if (config->max_size &&
-	    (!disk->max_size || config->max_size < disk->max_size))
-		disk->max_size = config->max_size;
-	if (config->free_disk_size > disk->free_disk_size)
-		disk->free_disk_size = config->free_disk_size;
+	if (config->max_size && (!max_size || config->max_size < max_size))
+		max_size = config->max_size;
+	disk->max_size = max_size;
+	disk->free_disk_size = config->free_disk_size > disk->own_free_disk_size
+	    ? config->free_disk_size
+	    : disk->own_free_disk_size;
 }
 
 static enum outcome

@@ -13,6 +13,21 @@ tarn read "$(echo "$key" | tr 5 6)"; echo "status $?"
 tarn write none; echo "status $?"
 tarn write .; echo "status $?"
 tarn write f --label x; echo "status $?"
+tarn write f --label 'a "b"' --label=é --label x; echo "status $?"
+cat "d/lake/tools/labels/58/$(echo "$key" | cut -c3-).json"; echo
+tarn write f --label ''; echo "status $?"
+tarn write f --label; echo "status $?"
+# a lake that says how it is cut, whose sizes are its own
+echo '{ "locations": { "disk": "lake", "levels": [2, -1], "permissions": "2750", "free_disk_size": 1 } }' >two.json
+tarn write --config two.json f && tarn read --config two.json "$key"
+cat lake/config.yml; stat -c '%a %n' lake lake/5891 lake/5891/*
+tarn config --config two.json | grep -v '^//' | tr -d '\n\t' | sed "s|$PWD|.|g"; echo
+sed 's/-1/30/' two.json >same.json && tarn read --config same.json "$key"
+sed 's/2, -1/1, -1/' two.json >other.json
+tarn read --config other.json "$key" 2>&1 | sed "s|$PWD|.|g"
+sed 's/"levels".*/"free_disk_size": "1000 PB" } }/' two.json >full.json
+echo more >g
+tarn write --config full.json g 2>&1 | sed "s|$PWD|.|g;s/[0-9][0-9]* bytes free/N bytes free/"
 tarn read; echo "status $?"
 # damage is found, nothing comes out, and it is gone
 lake() { sed "s#'.*/\(d/lake\|one\|two\)'#'\1'#"; }

@@ -80,7 +80,8 @@ static const struct {
 	{ "{\"locations\": {\n\"disk\": \"/a\", // the max_sise\n"
 	  "\"max_sise\": 4}}",
 	    "/p/tarn.json:3: \"max_sise\" is no key of a location; expected one"
-	    " of: disk, max_size" },
+	    " of: disk, max_size, free_disk_size, levels, permissions, group,"
+	    " hash, usage, labels" },
 	{ "{\"locations\": {\"dsk\": \"/a\"}}",
 	    "/p/tarn.json:1: \"dsk\" is no key of a location; " ONE_OF_KINDS },
 	{ "{\"locations\": {\"max_size\": 4}}",
@@ -117,6 +118,30 @@ static const struct {
 	{ "{\"locations\": {\"redis\": \"http://h\"}}",
 	    "/p/tarn.json:1: \"redis\" is 'http://h'; expected"
 	    " host[:port][/database] or a redis URL" },
+	{ "{\"locations\": {\"disk\": \"/a\", \"levels\": [1, 2]}}",
+	    "/p/tarn.json:1: \"levels\" don't make up a key; expected a list of"
+	    " numbers of bytes, 32 together, or -1 at the end" },
+	{ "{\"locations\": {\"disk\": \"/a\", \"levels\": [-1, 2]}}",
+	    "/p/tarn.json:1: \"levels\" is 2; expected a list of numbers of"
+	    " bytes, 32 together, or -1 at the end" },
+	{ "{\"locations\": {\"disk\": \"/a\", \"levels\": [\"1\"]}}",
+	    "/p/tarn.json:1: an item of \"levels\" is a string; expected a"
+	    " number of bytes" },
+	{ "{\"locations\": {\"disk\": \"/a\", \"permissions\": \"277\"}}",
+	    "/p/tarn.json:1: \"permissions\" is '277'; expected octal digits"
+	    " that leave the owner all rights, such as \"2770\"" },
+	{ "{\"locations\": {\"disk\": \"/a\", \"permissions\": 2770}}",
+	    "/p/tarn.json:1: \"permissions\" is a number; expected octal digits"
+	    " that leave the owner all rights, such as \"2770\"" },
+	{ "{\"locations\": {\"disk\": \"/a\", \"group\": \"no-such-one\"}}",
+	    "/p/tarn.json:1: \"group\" is 'no-such-one', which this machine has"
+	    " not; expected the name or number of a group" },
+	{ "{\"locations\": {\"disk\": \"/a\", \"hash\": \"md5\"}}",
+	    "/p/tarn.json:1: \"hash\" is 'md5'; expected one of: sha256" },
+	{ "{\"locations\": {\"disk\": \"/a\", \"levels\": [-1],"
+	  " \"redis\": \"h\"}}",
+	    "/p/tarn.json:1: \"redis\" beside \"disk\"; a location is of one"
+	    " kind" },
 	{ "{\"locations\": {\"redis\": \"h\", \"ttl\": 1.5}}",
 	    "/p/tarn.json:1: \"ttl\" is 1.5; expected a whole number" },
 	{ "{\"locations\": {\"redis\": \"redis://h?ttl=5\", \"ttl\": 1}}",
@@ -218,6 +243,13 @@ static const struct {
 	{ "\"/a\"", "disk:/a" },
 	{ "\"a/b\"", "disk:/p/a/b" },
 	{ "{\"disk\": \"a\", \"max_size\": \"1.5 KiB\"}", "disk:/p/a<1536" },
+	{ "{\"levels\": [2, -1], \"disk\": \"/a\", \"group\": 7,"
+	  " \"permissions\": \"2770\", \"free_disk_size\": \"1 KiB\"}",
+	    "disk:/a?levels=2,-1?group=7?permissions=2770"
+	    "?free_disk_size=1024" },
+	{ "{\"disk\": \"/a\", \"hash\": \"sha256\", \"usage\": true,"
+	  " \"labels\": false, \"group\": \"root\"}",
+	    "disk:/a?hash=sha256?usage=1?labels=0?group=0" },
 	{ "[\"/a\", [\"/b\", \"/c\"]]",
 	    "fanout(disk:/a, fanout(disk:/b, disk:/c))" },
 	{ "{\"fanout\": [{\"disk\": \"/a\"}]}", "fanout(disk:/a)" },
