@@ -416,6 +416,40 @@ Test(lake, gets_a_blob_of_the_wrong_size_mended)
 	subject_close(&s);
 }
 
+/* Breaks off when another writer has come in between with the same. */
+struct torn {
+	struct source base;
+	struct location *other;
+};
+
+static ssize_t
+torn_read(struct source *base, void *data, size_t size, struct error *err)
+{
+	struct torn *torn = container_of(base, struct torn, base);
+
+	check_int(put_hello(torn->other), STORED);
+	return error_set(err, ERROR_UNREACHABLE, "broken off");
+}
+
+Test(lake, keeps_what_another_writer_has_finished)
+{
+	static const struct source_ops ops = { .read = torn_read };
+	struct key key = hello_key();
+	struct error err = { 0 };
+	struct torn torn = { .base = { &ops, 6, -1 } };
+	struct subject s;
+
+	subject_open(&s, "disk(a)");
+	torn.other = subject_again(&s, "disk(a)");
+	check_int(
+	    location_write(s.loc, &key, &torn.base, WRITE_IF_ABSENT, &err),
+	    FAILED);
+	check(has_hello(s.loc));
+	check_shell(&s, "test -z \"$(ls -A a/.tmp)\"");
+	location_close(torn.other);
+	subject_close(&s);
+}
+
 /* ---- old folders ---- */
 
 Test(lake, removes_an_old_folder_and_nothing_outside)
