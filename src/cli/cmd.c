@@ -19,6 +19,7 @@ static const struct cmd *const cmds[] = {
 	&cmd_rm,
 	&cmd_show,
 	&cmd_stats,
+	&cmd_verify,
 	&cmd_write,
 	NULL,
 };

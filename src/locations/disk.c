@@ -491,6 +491,13 @@ disk_list(
 	return lake_list(&disk_of(loc)->lake, loc, fn, arg, err);
 }
 
+static int
+disk_check(struct location *loc, bool mend, location_damage_fn *fn, void *arg,
+    struct error *err)
+{
+	return lake_check(&disk_of(loc)->lake, loc, mend, fn, arg, err);
+}
+
 /* ---- keeping to a size ---- */
 
 /*
@@ -704,4 +711,5 @@ const struct location_kind location_disk = {
 	.list = disk_list,
 	.add_labels = disk_add_labels,
 	.labels = disk_labels,
+	.check = disk_check,
 };

@@ -70,6 +70,10 @@ char *lake_index(const struct lake *lake);
 int lake_list(struct lake *lake, struct location *leaf, location_entry_fn *fn,
     void *arg, struct error *err);
 
+/* As location_check(). */
+int lake_check(struct lake *lake, struct location *leaf, bool mend,
+    location_damage_fn *fn, void *arg, struct error *err);
+
 /*
  * Make the lake if it isn't there, and learn its policy; anew if its config.yml is
  * not the one of before. Returns 0 or -1.

@@ -222,6 +222,13 @@ location_labels(struct location *loc, const struct key *key,
 	return counted(loc, start, loc->kind->labels(loc, key, fn, arg, err));
 }
 
+int
+location_check(struct location *loc, bool mend, location_damage_fn *fn,
+    void *arg, struct error *err)
+{
+	return loc->kind->check ? loc->kind->check(loc, mend, fn, arg, err) : 0;
+}
+
 /* ---- batches ---- */
 
 static void

@@ -96,6 +96,16 @@ typedef int location_label_fn(void *arg, const char *label);
 typedef int location_value_fn(
     void *arg, struct location *from, const char *data, size_t size);
 
+/* Something that is wrong with how values are kept, in words. */
+struct location_damage {
+	const char *path; /* where */
+	const char *found, *expected;
+	bool mended;
+	const char *why; /* it was not, though it should have been; or NULL */
+};
+typedef void location_damage_fn(
+    void *arg, struct location *leaf, const struct location_damage *damage);
+
 struct location_kind {
 	const char *name; /* as in a location expression */
 
@@ -163,6 +173,15 @@ struct location_kind {
 	 */
 	enum outcome (*labels)(struct location *loc, const struct key *key,
 	    location_label_fn *fn, void *arg, struct error *err);
+
+	/*
+	 * Optional, leaves only: look for what is wrong with how values are kept:
+	 * places, modes, leftovers; the values themselves are not read. `fn` is
+	 * told of each, with `mend` after it has been put right if that can be
+	 * done. Returns 0, or -1 if it could not be looked at as a whole.
+	 */
+	int (*check)(struct location *loc, bool mend, location_damage_fn *fn,
+	    void *arg, struct error *err);
 
 	/* Optional, where many at once cost less; default: one by one. */
 	void (*read_batch)(struct location *loc,
@@ -237,6 +256,8 @@ enum outcome location_add_labels(struct location *loc, const struct key *key,
     const char *const *labels, struct error *err);
 enum outcome location_labels(struct location *loc, const struct key *key,
     location_label_fn *fn, void *arg, struct error *err);
+int location_check(struct location *loc, bool mend, location_damage_fn *fn,
+    void *arg, struct error *err);
 void location_read_batch(
     struct location *loc, struct location_read_request *requests, size_t count);
 void location_write_batch(struct location *loc,

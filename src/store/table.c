@@ -193,6 +193,50 @@ table_close(struct table *table)
 	free(table);
 }
 
+static bool
+is_empty(const struct slot *slot)
+{
+	static const struct slot none;
+
+	return memcmp(slot, &none, sizeof(none)) == 0;
+}
+
+static int
+count_damaged(int fd, uint64_t *damaged, struct error *err)
+{
+	struct slot slot[512];
+	off_t at = HEADER_SIZE;
+	ssize_t got;
+
+	*damaged = 0;
+	while ((got = pread(fd, slot, sizeof(slot), at)) > 0) {
+		for (size_t i = 0; i < (size_t)got / sizeof(*slot); i++)
+			*damaged += !is_empty(&slot[i]) &&
+			    slot[i].check != check_of(&slot[i]);
+		at += got;
+	}
+	return got < 0 ? error_errno(err, "cannot read") : 0;
+}
+
+int
+table_check(const char *path, struct error *err)
+{
+	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC);
+	uint64_t damaged;
+
+	if (fd < 0)
+		return error_errno(err, "cannot open");
+	if (!header_fits(fd))
+		return error_set(
+		    err, ERROR_CORRUPT, "a damaged head or another size");
+	if (count_damaged(fd, &damaged, err) < 0)
+		return -1;
+	if (damaged > 0)
+		return error_set(err, ERROR_CORRUPT, "%llu damaged entries",
+		    (unsigned long long)damaged);
+	return 0;
+}
+
 struct table_key
 table_file_key(const struct stamp *stamp)
 {

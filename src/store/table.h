@@ -44,6 +44,10 @@ enum table_flags {
 struct table *table_open(const char *dir, struct error *err);
 void table_close(struct table *table);
 
+/* Look at every entry of the file `path`: -1 with ERROR_CORRUPT if it is no table,
+ * or some of them are damaged, whose number *err tells. */
+int table_check(const char *path, struct error *err);
+
 bool table_get(const struct table *table, const struct table_key *key,
     struct digest *digest, uint32_t *flags);
 void table_put(struct table *table, const struct table_key *key,
