@@ -344,7 +344,7 @@ check_structure(struct verify *verify, struct location *part)
 		verify->at = &verify->leaf[i];
 		if (!tree_has_leaf(part, verify->at->loc))
 			continue;
-		if (location_check(verify->at->loc,
+		if (location_inspect(verify->at->loc,
 		        verify->findings.repair && verify->at->may_change,
 		        tell_damage, verify, &err) < 0)
 			tell_failure(verify, &err);

@@ -492,10 +492,10 @@ disk_list(
 }
 
 static int
-disk_check(struct location *loc, bool mend, location_damage_fn *fn, void *arg,
+disk_inspect(struct location *loc, bool mend, location_damage_fn *fn, void *arg,
     struct error *err)
 {
-	return lake_check(&disk_of(loc)->lake, loc, mend, fn, arg, err);
+	return lake_inspect(&disk_of(loc)->lake, loc, mend, fn, arg, err);
 }
 
 /* ---- keeping to a size ---- */
@@ -711,5 +711,5 @@ const struct location_kind location_disk = {
 	.list = disk_list,
 	.add_labels = disk_add_labels,
 	.labels = disk_labels,
-	.check = disk_check,
+	.inspect = disk_inspect,
 };

@@ -70,8 +70,8 @@ char *lake_index(const struct lake *lake);
 int lake_list(struct lake *lake, struct location *leaf, location_entry_fn *fn,
     void *arg, struct error *err);
 
-/* As location_check(). */
-int lake_check(struct lake *lake, struct location *leaf, bool mend,
+/* As location_inspect(). */
+int lake_inspect(struct lake *lake, struct location *leaf, bool mend,
     location_damage_fn *fn, void *arg, struct error *err);
 
 /*

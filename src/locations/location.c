@@ -223,10 +223,11 @@ location_labels(struct location *loc, const struct key *key,
 }
 
 int
-location_check(struct location *loc, bool mend, location_damage_fn *fn,
+location_inspect(struct location *loc, bool mend, location_damage_fn *fn,
     void *arg, struct error *err)
 {
-	return loc->kind->check ? loc->kind->check(loc, mend, fn, arg, err) : 0;
+	return loc->kind->inspect ? loc->kind->inspect(loc, mend, fn, arg, err)
+	                          : 0;
 }
 
 /* ---- batches ---- */

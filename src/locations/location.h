@@ -180,7 +180,7 @@ struct location_kind {
 	 * told of each, with `mend` after it has been put right if that can be
 	 * done. Returns 0, or -1 if it could not be looked at as a whole.
 	 */
-	int (*check)(struct location *loc, bool mend, location_damage_fn *fn,
+	int (*inspect)(struct location *loc, bool mend, location_damage_fn *fn,
 	    void *arg, struct error *err);
 
 	/* Optional, where many at once cost less; default: one by one. */
@@ -256,7 +256,7 @@ enum outcome location_add_labels(struct location *loc, const struct key *key,
     const char *const *labels, struct error *err);
 enum outcome location_labels(struct location *loc, const struct key *key,
     location_label_fn *fn, void *arg, struct error *err);
-int location_check(struct location *loc, bool mend, location_damage_fn *fn,
+int location_inspect(struct location *loc, bool mend, location_damage_fn *fn,
     void *arg, struct error *err);
 void location_read_batch(
     struct location *loc, struct location_read_request *requests, size_t count);

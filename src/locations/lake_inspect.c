@@ -426,7 +426,7 @@ check_config(struct check *check)
 }
 
 int
-lake_check(struct lake *lake, struct location *leaf, bool mend,
+lake_inspect(struct lake *lake, struct location *leaf, bool mend,
     location_damage_fn *fn, void *arg, struct error *err)
 {
 	struct check check = {
