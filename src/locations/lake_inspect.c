@@ -66,22 +66,29 @@ tell_tried(struct check *check, const char *path, const char *found,
 
 /* ---- modes and groups ---- */
 
-/* `wanted` exactly, or if `least` with others beside. */
+/* All of `least`, and nothing beyond `most`. */
 static void
 check_mode(struct check *check, const char *path, const struct stat *st,
-    mode_t wanted, bool least)
+    mode_t least, mode_t most)
 {
 	mode_t mode = st->st_mode & 0777;
+	mode_t wanted = (mode | least) & (least | most);
 	char found[32], expected[32];
 
-	if (least ? (mode & wanted) == wanted : mode == wanted)
+	if (mode == wanted)
 		return;
-	if (least)
-		wanted |= mode;
 	snprintf(found, sizeof(found), "mode %04o", mode);
 	snprintf(expected, sizeof(expected), "mode %04o", wanted);
 	tell_tried(check, path, found, expected,
 	    check->mend ? chmod(path, wanted) : 0);
+}
+
+/* The Python library makes it with what the umask leaves. */
+static void
+check_config_mode(struct check *check, const char *path, const struct stat *st)
+{
+	check_mode(
+	    check, path, st, check->perm & 0444, (check->perm & 0666) | 0644);
 }
 
 static void
@@ -102,7 +109,7 @@ check_folder(struct check *check, const char *path, const struct stat *st)
 {
 	if (check->survey)
 		return;
-	check_mode(check, path, st, check->perm, false);
+	check_mode(check, path, st, check->perm, check->perm);
 	check_group(check, path, st);
 }
 
@@ -259,7 +266,7 @@ check_object(struct check *check, const char *path, const struct stat *st,
 		foreign(check, path);
 		return;
 	}
-	check_mode(check, path, st, check->perm & 0444, false);
+	check_mode(check, path, st, check->perm & 0444, check->perm & 0444);
 	check_group(check, path, st);
 	if (!fits)
 		misplaced(check, path, prefix);
@@ -302,7 +309,7 @@ check_ours(struct check *check, const char *path, const char *name,
 	struct prefix none = { .len = 0 };
 
 	if (S_ISREG(st->st_mode))
-		check_mode(check, path, st, check->perm & 0666, true);
+		check_mode(check, path, st, check->perm & 0666, 0600);
 	if (!S_ISDIR(st->st_mode))
 		return;
 	check_folder(check, path, st);
@@ -343,7 +350,7 @@ check_top(struct check *check, const char *path, const char *name,
 
 	if (strcmp(name, LAYOUT_FILE) == 0) {
 		if (!check->survey)
-			check_mode(check, path, st, check->perm & 0444, true);
+			check_config_mode(check, path, st);
 		return;
 	}
 	if (!S_ISDIR(st->st_mode)) /* no one minds */
@@ -405,7 +412,7 @@ check_config(struct check *check)
 	int there;
 
 	if (stat(path, &st) == 0)
-		check_mode(check, path, &st, check->perm & 0444, true);
+		check_config_mode(check, path, &st);
 	there = lake_layout(lake, &err);
 	check->survey = true;
 	each_entry(check, lake->root, check_top, NULL);
