@@ -245,6 +245,25 @@ spy_list(
 	return spy_in(loc)->real->list(loc, fn, arg, err);
 }
 
+/* Sorted, and each once. */
+static void
+add_label(struct spy *spy, const struct key *key, const char *text)
+{
+	size_t at = spy->label_count;
+
+	for (size_t i = 0; i < spy->label_count; i++) {
+		if (key_equal(&spy->labels[i].key, key) &&
+		    strcmp(spy->labels[i].text, text) == 0)
+			return;
+	}
+	spy->labels =
+	    xrealloc(spy->labels, spy->label_count + 1, sizeof(*spy->labels));
+	for (; at > 0 && strcmp(spy->labels[at - 1].text, text) > 0; at--)
+		spy->labels[at] = spy->labels[at - 1];
+	spy->labels[at] = (struct spy_label){ *key, xstrdup(text) };
+	spy->label_count++;
+}
+
 static enum outcome
 spy_add_labels(struct location *loc, const struct key *key,
     const char *const *labels, struct error *err)
@@ -254,12 +273,8 @@ spy_add_labels(struct location *loc, const struct key *key,
 
 	write_call(spy, "add_labels", key, 0, 1);
 	there = contain_one(spy, loc, key, err);
-	for (; there == HIT && *labels; labels++) {
-		spy->labels = xrealloc(
-		    spy->labels, spy->label_count + 1, sizeof(*spy->labels));
-		spy->labels[spy->label_count++] =
-		    (struct spy_label){ *key, xstrdup(*labels) };
-	}
+	for (; there == HIT && *labels; labels++)
+		add_label(spy, key, *labels);
 	return there;
 }
 

@@ -87,7 +87,32 @@ Test(faults, in_one_level_leave_the_other)
 	}
 }
 
-Test(faults, cost_a_copy_and_no_read)
+/* Some place is always left: what is stored is read, whatever fails once. */
+Test(faults, in_nests_cost_no_value)
+{
+	static const char *const nests[] = {
+		"levels(!disk(a),disk(b))",
+		"fanout(disk(a),disk(b))",
+		"levels(small(9,disk(a)),fanout(disk(b),levels(disk(c),"
+		"disk(d))),disk(e))",
+		"small(999999,levels(disk(a),disk(b)))",
+		"fanout(small(9,disk(a)),disk(b),disk(c))",
+	};
+
+	for (size_t i = 0; i < sizeof(nests) / sizeof(*nests); i++) {
+		int refused = 0, n = 0;
+
+		for (; n == 0 || faults_struck(); n++)
+			check_write(
+			    nests[i], n, i % 2 ? EIO : ENOSPC, &refused);
+		check(n > 10);
+		check_int(refused, 0);
+	}
+}
+
+/* Reads of a value that is far away, with every call failing once. */
+static void
+check_far_reads(const char *description, size_t leaf)
 {
 	struct key key;
 	auto_free char *data = subject_value(9, 100000, &key);
@@ -98,8 +123,9 @@ Test(faults, cost_a_copy_and_no_read)
 		struct error err = { 0 };
 		enum outcome outcome;
 
-		subject_open(&s, "levels(disk(a),disk(b))");
-		check_int(put(subject_leaf(&s, 1), &key, data, 100000, 0), 1);
+		subject_open(&s, description);
+		check_int(
+		    put(subject_leaf(&s, leaf), &key, data, 100000, 0), 1);
 		faults_begin(n, ENOSPC);
 		outcome = location_read(s.loc, &key, sink_null(), &err);
 		faults_end();
@@ -113,6 +139,14 @@ Test(faults, cost_a_copy_and_no_read)
 	}
 	check(rounds > 8);
 	check_int(missed, 1);
+}
+
+Test(faults, cost_a_copy_and_no_read)
+{
+	check_far_reads("levels(disk(a),disk(b))", 1);
+	check_far_reads("levels(small(200000,disk(a)),"
+	                "fanout(disk(b),levels(disk(c),disk(d))))",
+	    3);
 }
 
 Test(faults, file_is_there_whole_or_not_at_all)

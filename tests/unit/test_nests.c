@@ -1,4 +1,5 @@
 /* Who is asked for what, in which calls, and what becomes of the answers. */
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -620,6 +621,285 @@ Test(nests, fail_over_while_reading_past_damage)
 		put_in(&s, 2, 1, "good");
 		subject_spy(&s, 0)->fails_at = n;
 		check_int(read_checked(s.loc, 1, "good", true, &damage), HIT);
+		(void)spy_log();
+		subject_close(&s);
+	}
+}
+
+/* ---- any one call that fails ---- */
+
+static const char *const nests[] = {
+	"levels(spied(a),spied(b))",
+	"levels(!spied(a),spied(b))",
+	"fanout(spied(a),spied(b))",
+	"small(99,fanout(spied(a),spied(b)))",
+	"levels(small(9,spied(a)),fanout(spied(b),levels(spied(c),spied(d))),"
+	"spied(e))",
+	"fanout(levels(spied(a):r,spied(b)),levels(spied(c),spied(d):t))",
+};
+#define NESTS (sizeof(nests) / sizeof(*nests))
+
+/* Has an answer: either right, or none; `sure`: nothing has failed. */
+static void
+check_read(struct location *loc, unsigned n, const char *text, bool sure)
+{
+	auto_buf got = BUF_INIT;
+	auto_sink *out = sink_buf(&got, 1000);
+	struct key key = numbered(n);
+	struct error err = { 0 };
+	enum outcome outcome = location_read(loc, &key, out, &err);
+
+	check((outcome == FAILED) == (err.kind != ERROR_NONE));
+	check(outcome == HIT || !sure);
+	if (outcome == HIT)
+		check_str(got.data, text);
+}
+
+/* A small life. The old value may show again only where something failed. */
+static void
+live(struct location *loc, bool sure)
+{
+	struct key key = numbered(1);
+	struct error err = { 0 };
+	enum outcome first = put(loc, &key, "same", 4, WRITE_IF_ABSENT);
+	enum outcome second;
+
+	check(first == STORED || !sure);
+	check(put(loc, &key, "same", 4, WRITE_IF_ABSENT) == KEPT || !sure);
+	if (first > DECLINED)
+		check_read(loc, 1, "same", sure);
+	second = put(loc, &key, "another", 7, WRITE_REPLACE);
+	check(second == STORED || !sure);
+	if (second == STORED && sure)
+		check_read(loc, 1, "another", true);
+	check(location_contains(loc, &key, &err) == HIT || !sure);
+	check(location_touch(loc, &key, &err) == HIT || !sure);
+	check(location_remove(loc, &key, &err) == HIT || !sure);
+	check(location_remove(loc, &key, &err) == MISS || !sure);
+}
+
+/* How many calls of this leaf a life takes, with the n-th failing. */
+static bool
+live_with_fault(const char *nest, size_t leaf, int n)
+{
+	struct subject s;
+	struct spy *spy;
+	bool struck;
+
+	subject_open(&s, nest);
+	spy = subject_spy(&s, leaf);
+	spy->fails_at = n;
+	live(s.loc, n < 0);
+	struck = n >= 0 && spy->fails_at < 0;
+	spy->fails_at = -1;
+	(void)location_remove(
+	    s.loc, &(struct key){ KEY_INDEX, { { 1 } } }, &(struct error){ 0 });
+	live(s.loc, true); /* and all is well again */
+	(void)spy_log();
+	subject_close(&s);
+	return struck;
+}
+
+static size_t
+count_leaves(const char *nest)
+{
+	size_t count = 0;
+
+	for (; (nest = strstr(nest, "spied")); nest++)
+		count++;
+	return count;
+}
+
+Test(nests, live_on_when_any_call_fails)
+{
+	for (size_t i = 0; i < NESTS; i++) {
+		check(!live_with_fault(nests[i], 0, -1));
+		for (size_t leaf = 0; leaf < count_leaves(nests[i]); leaf++) {
+			int n = 0;
+
+			while (live_with_fault(nests[i], leaf, n))
+				n++;
+			check(n >= 2 || leaf > 2);
+		}
+	}
+}
+
+/* Calls that fail once, in the middle of batches. */
+Test(nests, answer_the_rest_of_a_batch)
+{
+	for (size_t i = 0; i < NESTS; i++) {
+		for (size_t leaf = 0; leaf < count_leaves(nests[i]); leaf++) {
+			struct subject s;
+			const char *found;
+
+			subject_open(&s, nests[i]);
+			subject_spy(&s, leaf)->fails_at = 2;
+			(void)write_all(s.loc, WRITE_IF_ABSENT, COUNT);
+			subject_spy(&s, leaf)->fails_at = 2;
+			found = read_all(s.loc, COUNT);
+			check(strstr(found, "1x 2xx "));
+			check(!strstr(found, "part"));
+			subject_spy(&s, leaf)->fails_at = -1;
+			(void)write_all(s.loc, WRITE_IF_ABSENT, COUNT);
+			check_str(read_all(s.loc, COUNT), "1x 2xx 3xxx 4xxxx ");
+			(void)spy_log();
+			subject_close(&s);
+		}
+	}
+}
+
+/* ---- streams that are larger than what may be held ---- */
+
+#define LARGE ((size_t)24 << 20)
+#define ROOM ((size_t)4 << 20) /* of memory, for all that is on the way */
+
+size_t __sanitizer_get_current_allocated_bytes(void);
+#pragma weak __sanitizer_get_current_allocated_bytes
+
+static size_t
+allocated(void)
+{
+	return __sanitizer_get_current_allocated_bytes
+	    ? __sanitizer_get_current_allocated_bytes()
+	    : mallinfo2().uordblks;
+}
+
+static size_t floor_bytes, most_bytes;
+
+static void
+measure(void)
+{
+	size_t now = allocated() - floor_bytes;
+
+	if (now < SIZE_MAX / 2 && now > most_bytes)
+		most_bytes = now;
+}
+
+/* Bytes that follow from where they are. */
+static void
+fill(char *data, uint64_t at, size_t size)
+{
+	for (size_t i = 0; i < size; i++)
+		data[i] = (char)((at + i) * 2654435761u >> 13);
+}
+
+struct pattern {
+	struct source base;
+	uint64_t at;
+};
+
+static ssize_t
+pattern_read(struct source *src, void *data, size_t size, struct error *err)
+{
+	struct pattern *pattern = container_of(src, struct pattern, base);
+	size_t left = (size_t)(src->size - pattern->at);
+
+	measure();
+	if (size > left)
+		size = left;
+	fill(data, pattern->at, size);
+	pattern->at += size;
+	return (ssize_t)size;
+}
+
+static int
+pattern_rewind(struct source *src, struct error *err)
+{
+	container_of(src, struct pattern, base)->at = 0;
+	return 0;
+}
+
+static void
+pattern_close(struct source *src)
+{
+}
+
+struct matcher {
+	struct sink base;
+	uint64_t at;
+	bool differs;
+};
+
+static int
+matcher_write(
+    struct sink *sink, const void *data, size_t size, struct error *err)
+{
+	struct matcher *matcher = container_of(sink, struct matcher, base);
+	char wanted[4096];
+
+	measure();
+	for (size_t done = 0; done < size;) {
+		size_t step =
+		    size - done < sizeof(wanted) ? size - done : sizeof(wanted);
+
+		fill(wanted, matcher->at, step);
+		matcher->differs |=
+		    memcmp(wanted, (const char *)data + done, step) != 0;
+		matcher->at += step;
+		done += step;
+	}
+	return 0;
+}
+
+static int
+matcher_reset(struct sink *sink, struct error *err)
+{
+	struct matcher *matcher = container_of(sink, struct matcher, base);
+
+	matcher->at = 0;
+	matcher->differs = false;
+	return 0;
+}
+
+static void
+matcher_close(struct sink *sink)
+{
+}
+
+static void
+check_large(struct location *loc, const struct key *key)
+{
+	static const struct sink_ops ops = { .write = matcher_write,
+		.reset = matcher_reset,
+		.close = matcher_close };
+	struct matcher matcher = { .base = { &ops } };
+
+	check_outcome(location_read(loc, key, &matcher.base, &err), HIT);
+	check_int(matcher.at, LARGE);
+	check(!matcher.differs);
+}
+
+Test(nests, stream_in_bounded_memory)
+{
+	static const struct source_ops ops = { .read = pattern_read,
+		.rewind = pattern_rewind,
+		.close = pattern_close };
+
+	for (size_t i = 0; i < NESTS; i++) {
+		struct pattern in = { .base = { &ops, LARGE, -1 } };
+		struct key key = numbered(1);
+		size_t last = count_leaves(nests[i]) - 1;
+		struct subject s;
+
+		if (strncmp(nests[i], "small", 5) == 0)
+			continue;
+		subject_open(&s, nests[i]);
+		floor_bytes = allocated();
+		most_bytes = 0;
+		check_outcome(location_write(
+		                  s.loc, &key, &in.base, WRITE_IF_ABSENT, &err),
+		    STORED);
+		check_large(s.loc, &key);
+		/* From the far end, after the near one broke off. */
+		check_outcome(location_remove(s.loc, &key, &err), HIT);
+		check_int(pattern_rewind(&in.base, NULL), 0);
+		check_outcome(location_write(subject_leaf(&s, last), &key,
+		                  &in.base, WRITE_IF_ABSENT, &err),
+		    STORED);
+		subject_spy(&s, 0)->fails_at = 0;
+		check_large(s.loc, &key);
+		check_large(s.loc, &key);
+		check(most_bytes > 0 && most_bytes < ROOM);
 		(void)spy_log();
 		subject_close(&s);
 	}
