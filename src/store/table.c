@@ -5,21 +5,25 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "base/mem.h"
 
-#define TABLE_MAGIC 0x344c42544e524154ull /* "TARNTBL4" */
+#define TABLE_MAGIC 0x354c42544e524154ull /* "TARNTBL5" */
 #define HEADER_SIZE 4096u
-#define SLOTS (1u << 19)
-#define WINDOW 8 /* slots that an entry may be in */
+#define SLOTS (1u << 20)
+#define WAYS 2   /* windows that an entry may be in: */
+#define WINDOW 8 /* so many slots each */
+#define NEAR 8   /* inode numbers that share a window; a power of two */
 #define FILE_SIZE (HEADER_SIZE + (size_t)SLOTS * sizeof(struct slot))
 
 struct slot {
 	struct table_key key;
 	struct digest digest;
-	uint64_t flags;
+	uint32_t flags;
+	uint32_t put;   /* seconds since the epoch */
 	uint64_t check; /* over all of the above; never zero */
 };
 
@@ -40,20 +44,24 @@ check_of(const struct slot *slot)
 	return (m.lane[0] ^ m.lane[1] ^ m.lane[2] ^ m.lane[3]) | 1;
 }
 
-/* Neighbours on disk are often neighbours in use, so inode numbers that are close
- * to one another share pages. */
+/*
+ * Neighbours on disk are often neighbours in use, so inode numbers that are close
+ * to one another share pages: but only a few, or the windows of busy folders are
+ * crowded while others are empty.
+ */
 static uint32_t
-home_of(const struct table_key *key)
+home_of(const struct table_key *key, uint64_t way)
 {
 	struct mixer m = MIXER_INIT;
 
-	mixer_add(&m, key->word[0]);
-	mixer_add(&m, key->word[1] >> 5);
-	return (uint32_t)((m.lane[0] ^ m.lane[2]) * 32 + (key->word[1] & 31)) %
+	mixer_add(&m, key->word[0] + (way << 56));
+	mixer_add(&m, key->word[1] / NEAR);
+	return (uint32_t)((m.lane[0] ^ m.lane[2]) * NEAR +
+	           key->word[1] % NEAR) %
 	    (SLOTS - WINDOW);
 }
 
-/* All slots that an entry may be in. */
+/* All slots that an entry may be in on this way. */
 static bool
 read_window(
     const struct table *table, uint32_t home, struct slot slot[static WINDOW])
@@ -64,53 +72,104 @@ read_window(
 	return pread(table->fd, slot, size, at) == (ssize_t)size;
 }
 
-bool
-table_get(const struct table *table, const struct table_key *key,
-    struct digest *digest, uint32_t *flags)
+static bool
+find(const struct table *table, const struct table_key *key, uint32_t home,
+    struct slot *found)
 {
 	struct slot slot[WINDOW];
 
-	if (!table || !read_window(table, home_of(key), slot))
+	if (!read_window(table, home, slot))
 		return false;
 	for (uint32_t i = 0; i < WINDOW; i++) {
 		if (memcmp(&slot[i].key, key, sizeof(*key)) != 0 ||
 		    slot[i].check != check_of(&slot[i]))
 			continue;
-		*digest = slot[i].digest;
-		if (flags)
-			*flags = (uint32_t)slot[i].flags;
+		*found = slot[i];
 		return true;
 	}
 	return false;
 }
 
-/* The slot with this key, else one that is free or torn, else any. */
+bool
+table_get(const struct table *table, const struct table_key *key,
+    struct digest *digest, uint32_t *flags)
+{
+	struct slot slot;
+	uint64_t way = 0;
+
+	while (
+	    table && way < WAYS && !find(table, key, home_of(key, way), &slot))
+		way++;
+	if (!table || way == WAYS)
+		return false;
+	*digest = slot.digest;
+	if (flags)
+		*flags = slot.flags;
+	return true;
+}
+
+/* The best place so far for an entry. */
+struct choice {
+	uint32_t at, put;
+	bool same, free; /* it has that key; it has none */
+};
+
+static void
+consider(struct choice *choice, const struct slot *slot, uint32_t at,
+    const struct table_key *key)
+{
+	bool sound = slot->check != 0 && slot->check == check_of(slot);
+	bool same = sound && memcmp(&slot->key, key, sizeof(*key)) == 0;
+
+	if (choice->same || (choice->free && !same) ||
+	    (sound && !same && slot->put >= choice->put))
+		return;
+	*choice = (struct choice){ at, slot->put, same, !sound };
+}
+
+/*
+ * The slot with this key, else one that is free or torn, else the oldest: what is
+ * in use and was lost is put anew, so what nobody asks for goes.
+ */
 static uint32_t
 choose_slot(const struct table *table, const struct table_key *key)
 {
 	static uint32_t turn;
-	uint32_t home = home_of(key), chosen = UINT32_MAX;
+	uint32_t first = (uint32_t)getpid() + turn++;
+	struct choice choice = { .at = home_of(key, 0) + first % WINDOW,
+		.put = UINT32_MAX };
 	struct slot slot[WINDOW];
 
-	if (!read_window(table, home, slot))
-		return home;
-	for (uint32_t i = 0; i < WINDOW; i++) {
-		if (slot[i].check == 0 || slot[i].check != check_of(&slot[i])) {
-			if (chosen == UINT32_MAX)
-				chosen = home + i;
-		} else if (memcmp(&slot[i].key, key, sizeof(*key)) == 0)
-			return home + i;
+	for (uint64_t way = 0; way < WAYS && !choice.same; way++) {
+		uint32_t home = home_of(key, way);
+
+		if (!read_window(table, home, slot))
+			return home;
+		for (uint32_t i = 0; i < WINDOW; i++) {
+			uint32_t k = (first + i) % WINDOW;
+
+			consider(&choice, &slot[k], home + k, key);
+		}
 	}
-	if (chosen != UINT32_MAX)
-		return chosen;
-	return home + (uint32_t)(getpid() + (int)turn++) % WINDOW;
+	return choice.at;
+}
+
+static uint32_t
+now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_REALTIME_COARSE, &time);
+	return (uint32_t)time.tv_sec;
 }
 
 void
 table_put(struct table *table, const struct table_key *key,
     const struct digest *digest, uint32_t flags)
 {
-	struct slot slot = { .key = *key, .digest = *digest, .flags = flags };
+	struct slot slot = {
+		.key = *key, .digest = *digest, .flags = flags, .put = now()
+	};
 	off_t at;
 
 	if (!table)
@@ -133,30 +192,53 @@ header_fits(int fd)
 	    st.st_size == (off_t)FILE_SIZE;
 }
 
-/* A new table appears whole, in place of whatever was there. */
 static int
-create(const char *path, struct error *err)
+open_temp(char *temp, struct error *err)
 {
-	struct header header = { TABLE_MAGIC, SLOTS, sizeof(struct slot) };
-	auto_free char *temp = xasprintf("%s.tmp-XXXXXX", path);
+	size_t size = strlen(temp);
 	int fd = mkostemp(temp, O_CLOEXEC);
 
 	if (fd < 0 && errno == ENOENT) {
-		if (file_make_parents(path, err) < 0)
+		if (file_make_parents(temp, err) < 0)
 			return -1;
-		memcpy(temp + strlen(temp) - 6, "XXXXXX", 6);
+		memcpy(temp + size - 6, "XXXXXX", 6);
 		fd = mkostemp(temp, O_CLOEXEC);
 	}
+	return fd < 0 ? error_errno(err, "cannot create '%s'", temp) : fd;
+}
+
+/* Another process may have made one a moment ago; who was first wins, or what the
+ * others put would be lost. Replacing what is none is for any of them. */
+static int
+publish(const char *temp, const char *path, bool replace)
+{
+	if (replace)
+		return rename(temp, path);
+	if (link(temp, path) == 0)
+		return unlink(temp);
+	return errno == EEXIST ? -1 : rename(temp, path);
+}
+
+/* A new table appears whole, in place of whatever was there. */
+static int
+create(const char *path, bool replace, struct error *err)
+{
+	struct header header = { TABLE_MAGIC, SLOTS, sizeof(struct slot) };
+	auto_free char *temp = xasprintf("%s.tmp-XXXXXX", path);
+	int fd = open_temp(temp, err), other = -1;
+
 	if (fd < 0)
-		return error_errno(err, "cannot create '%s'", temp);
-	if (file_write_all(fd, &header, sizeof(header)) < 0 ||
-	    ftruncate(fd, (off_t)FILE_SIZE) < 0 || rename(temp, path) < 0) {
-		error_errno(err, "cannot create '%s'", path);
-		(void)unlink(temp);
-		close(fd);
 		return -1;
-	}
-	return fd;
+	if (file_write_all(fd, &header, sizeof(header)) == 0 &&
+	    ftruncate(fd, (off_t)FILE_SIZE) == 0 &&
+	    publish(temp, path, replace) == 0)
+		return fd;
+	error_errno(err, "cannot create '%s'", path);
+	if (err->sys == EEXIST)
+		other = open(path, O_RDWR | O_CLOEXEC);
+	(void)unlink(temp);
+	close(fd);
+	return other;
 }
 
 struct table *
@@ -164,9 +246,10 @@ table_open(const char *dir, struct error *err)
 {
 	auto_free char *path = xasprintf("%s/digests", dir);
 	int fd = open(path, O_RDWR | O_CLOEXEC);
+	bool misfit = fd >= 0 && !header_fits(fd);
 	struct table *table;
 
-	if (fd >= 0 && !header_fits(fd)) {
+	if (misfit) {
 		close(fd);
 		fd = -1;
 		errno = ENOENT;
@@ -176,7 +259,7 @@ table_open(const char *dir, struct error *err)
 		return NULL;
 	}
 	if (fd < 0)
-		fd = create(path, err);
+		fd = create(path, misfit, err);
 	if (fd < 0)
 		return NULL;
 	table = xmalloc(sizeof(*table));

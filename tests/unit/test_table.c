@@ -277,13 +277,71 @@ Test(table, no_room)
 	}
 }
 
-Test(table, more_than_fits)
+/* All of a project with so many files, which lie beside one another. */
+Test(table, keeps_what_a_large_project_has)
 {
 	struct table *table = must_open();
 
 	for (unsigned n = 0; n < 200000; n++)
 		put(table, n);
-	check(count(table, 199000, 200000) > 600);
-	(void)count(table, 0, 200000);
+	check(count(table, 0, 200000) > 199000);
+	for (unsigned n = 0; n < 200000; n++) {
+		if (!is_right(table, n))
+			put(table, n);
+	}
+	check(count(table, 0, 200000) > 199900);
 	table_close(table);
+}
+
+Test(table, more_than_fits)
+{
+	struct table *table = must_open();
+
+	for (unsigned n = 0; n < 1500000; n++)
+		put(table, n);
+	check(count(table, 1490000, 1500000) > 8000);
+	(void)count(table, 0, 100000);
+	table_close(table);
+}
+
+static int
+open_at_once(int start, int end)
+{
+	struct table *table;
+	char byte;
+
+	close(end);
+	(void)!read(start, &byte, 1); /* until all are there */
+	table = must_open();
+	put(table, (unsigned)getpid());
+	table_close(table);
+	return 0;
+}
+
+/* What each of many puts who find no table is in the one that stays. */
+Test(table, many_who_make_it)
+{
+	pid_t child[8];
+	int gate[2];
+	struct table *table;
+
+	for (int round = 0; round < 10; round++) {
+		auto_free char *path = xasprintf("%s/digests", dir);
+
+		(void)unlink(path);
+		check_int(pipe(gate), 0);
+		for (int i = 0; i < 8; i++) {
+			child[i] = fork();
+			if (child[i] == 0)
+				_exit(open_at_once(gate[0], gate[1]));
+		}
+		close(gate[1]);
+		close(gate[0]);
+		for (int i = 0; i < 8; i++)
+			check_int(waitpid(child[i], NULL, 0), child[i]);
+		table = must_open();
+		for (int i = 0; i < 8; i++)
+			check(is_right(table, (unsigned)child[i]));
+		table_close(table);
+	}
 }
