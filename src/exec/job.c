@@ -374,6 +374,12 @@ append(
 		fprintf(stderr, "tarn-exec: %s\n", err.text);
 }
 
+static const char *
+note_of(const struct job *job)
+{
+	return job->note[0] ? job->note : job->aside[0] ? job->aside : NULL;
+}
+
 static void
 explain(const struct job *job)
 {
@@ -381,8 +387,8 @@ explain(const struct job *job)
 	    job->options.command[0], job->reason[0] ? ": " : "", job->reason,
 	    job->tier ? ", from " : "", job->tier ? job->tier : "",
 	    job->hint ? "; " : "", job->hint ? job->hint : "");
-	if (job->note[0])
-		fprintf(stderr, "tarn-exec: %s\n", job->note);
+	if (note_of(job))
+		fprintf(stderr, "tarn-exec: %s\n", note_of(job));
 }
 
 void
@@ -409,7 +415,7 @@ job_tell(struct job *job)
 		.action = job->keyed ? digest_hex(&job->key, action) : NULL,
 		.label = job->options.label,
 		.observer = job->observer,
-		.note = job->note[0] ? job->note : NULL,
+		.note = note_of(job),
 		.hint = job->hint,
 		.check = job->check,
 	};

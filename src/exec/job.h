@@ -58,6 +58,7 @@ struct job {
 	char *tier; /* owned */
 	char reason[400];
 	char note[400];
+	char aside[400]; /* a note if there is no other: how it was observed */
 	const char *hint, *check;
 	bool differs; /* from an earlier result of the same state */
 	struct digest shown; /* the key that the event names */

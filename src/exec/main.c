@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/version.h"
 #include "exec/job.h"
+#include "exec/watch.h"
 
 /* ---- running ---- */
 
@@ -131,6 +132,12 @@ judge(struct job *job, struct trace *trace)
 			job_reason(job, "it ended with status %d", job->status);
 	} else
 		keep(job, trace);
+	if (trace->wanted_ptrace && job->status != 0)
+		job->hint = "where ptrace is all there is to observe by, a "
+		            "command that uses it itself is best run with "
+		            "TARN_DISABLE=1";
+	else if (job->status != 0)
+		job->hint = NULL; /* it would not be kept in any way */
 	job->observer = trace->observer;
 }
 
@@ -143,16 +150,20 @@ say_cannot_run(struct job *job, int error)
 	job_reason(job, "it can't be run: %s", strerror(error));
 }
 
-/* Run it, watched if that can lead to anything. The wait status. */
+#define NOT_RUN (-1) /* is no wait status */
+
+/* Run it, watched if that can lead to anything. The wait status, or NOT_RUN if
+ * what is declared is to be trusted instead. */
 static int
 run(struct job *job, struct trace *trace)
 {
 	struct error err = { 0 };
 	bool rights = needs_rights(job);
 	struct strays strays;
-	bool few = find_strays(&strays);
+	bool few = find_strays(&strays) || !watch_has_proc();
 	bool ours = outer_lets_us(job, &strays);
 	auto_free char *fifo = jobserver_path();
+	int status;
 
 	*trace = (struct trace){
 		.program = job->program,
@@ -173,7 +184,10 @@ run(struct job *job, struct trace *trace)
 		.strays = strays,
 		.nest = job->nest.mode == NEST_OPEN ? &job->nest : NULL,
 	};
-	if (trace_run(trace, &err) < 0) {
+	status = watch_command(job, trace, &err);
+	if (status > 0)
+		return NOT_RUN;
+	if (status < 0) {
 		/* Not even a pipe or a process: be the command itself. */
 		signal(SIGXFSZ, job->file_size_signal);
 		execve(job->program, job->action.words, environ);
@@ -193,7 +207,7 @@ run(struct job *job, struct trace *trace)
 		trace_refuse(trace,
 		    "it ran inside of another action, which is "
 		    "recorded as a whole");
-	if (!trace->observe && job->options.trace != 0)
+	if (!trace->observe && job->options.trace != 0) /* the first stays */
 		trace_refuse(
 		    trace, "%s", job->note[0] ? job->note : "there is no key");
 	if (job->options.trace == 0)
@@ -202,17 +216,6 @@ run(struct job *job, struct trace *trace)
 	if (trace->exec_error)
 		say_cannot_run(job, trace->exec_error);
 	return trace->status;
-}
-
-static int
-run_and_keep(struct job *job)
-{
-	struct trace trace;
-	int status = run(job, &trace);
-
-	judge(job, &trace);
-	trace_release(&trace);
-	return status;
 }
 
 /* ---- a hit ---- */
@@ -261,6 +264,53 @@ restore(struct job *job)
 		job_note(job, "%s", err.text);
 	return false;
 }
+
+/* ---- a miss ---- */
+
+static int run_declared(struct job *job);
+
+static int
+run_and_keep(struct job *job)
+{
+	struct trace trace;
+	int status = run(job, &trace);
+
+	if (status == NOT_RUN)
+		status = run_declared(job);
+	else
+		judge(job, &trace);
+	trace_release(&trace);
+	return status;
+}
+
+static void
+look_up(struct job *job)
+{
+	if (job->options.refresh)
+		job_reason(job, "a refresh was asked for");
+	else
+		lookup(job);
+}
+
+/* As with --no-trace, which has keys of its own. */
+static int
+run_declared(struct job *job)
+{
+	struct error err = { 0 };
+
+	job->options.trace = 0;
+	job->keyed = false;
+	if (key_compute(job, &err) < 0) {
+		job_note(job, "%s", err.text);
+		return run_and_keep(job);
+	}
+	look_up(job);
+	if (job->found && restore(job))
+		return job->status << 8;
+	return run_and_keep(job);
+}
+
+/* ---- a hit that is looked at twice ---- */
 
 static bool
 is_checked(const struct job *job)
@@ -332,10 +382,7 @@ run_job(struct job *job)
 		job_note(job, "%s", err.text);
 		return run_and_keep(job);
 	}
-	if (job->options.refresh)
-		job_reason(job, "a refresh was asked for");
-	else
-		lookup(job);
+	look_up(job);
 	if (job->found && is_checked(job))
 		return check(job);
 	if (job->found && restore(job))

@@ -36,7 +36,7 @@
 static uint64_t
 argument(const struct question *q, int i)
 {
-	return i < 0 ? 0 : q->notif->data.args[i];
+	return i < 0 ? 0 : q->data->args[i];
 }
 
 /* ---- who asks ---- */
@@ -52,9 +52,8 @@ class_of(pid_t pid)
 	size_t at = (size_t)pid % (sizeof(known) / sizeof(*known));
 	char path[PATH_MAX];
 
-	if (pid < 0) { /* it becomes another program */
-		at = (size_t)-pid % (sizeof(known) / sizeof(*known));
-		known[at].pid = 0;
+	if (pid == 0) { /* one becomes another program, with all its threads */
+		memset(known, 0, sizeof(known));
 		return PROGRAM_UNKNOWN;
 	}
 	if (known[at].pid == pid)
@@ -275,7 +274,7 @@ note_content(struct question *q, const char *path, const struct stamp *stamp,
 	/* Among compilers, fstat() goes unseen; others may go by it. */
 	if (q->trace->accelerate &&
 	    (q->answered ? q->trace->stranger
-	                 : q->notif && class_for(q) != PROGRAM_COMPILER))
+	                 : q->data && class_for(q) != PROGRAM_COMPILER))
 		t->facets |= stat_facets(q, mode);
 	note_stat(t, stamp, mode);
 	if (!t->digested && !stamp_settled(stamp, -1, path))
@@ -1083,7 +1082,7 @@ is_plain_mode(struct question *q)
 {
 	const int plain = 4 + 3 * 8; /* bytes: a version, entries */
 	char name[64];
-	int number = q->notif->data.nr;
+	int number = q->data->nr;
 	bool sets = number == SYS_setxattr || number == SYS_lsetxattr ||
 	    number == SYS_fsetxattr;
 
@@ -1183,7 +1182,7 @@ handle_connect(struct question *q)
 	}
 	if (address.sun_family == AF_UNIX && address.sun_path[0] == '/') {
 		address.sun_path[sizeof(address.sun_path) - 1] = '\0';
-		if (q->notif->data.nr == SYS_connect &&
+		if (q->data->nr == SYS_connect &&
 		    lstat(address.sun_path, &st) < 0) {
 			note_absent(q, address.sun_path, errno);
 			return;
@@ -1219,18 +1218,30 @@ handle_kill(struct question *q)
 		    q->trace, "it sent a signal to a process from outside");
 }
 
+/* There is room for one tracer, and that is us. */
 static void
-handle_clone3(struct question *q)
+handle_ptrace(struct question *q)
+{
+	q->trace->wanted_ptrace = true;
+	trace_refuse(q->trace, "it used ptrace, as its observer had to");
+}
+
+static void
+handle_clone(struct question *q)
 {
 	const uint64_t namespaces = CLONE_NEWNS | CLONE_NEWCGROUP |
 	    CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID |
 	    CLONE_NEWNET;
-	uint64_t flags;
+	uint64_t flags = argument(q, 0);
 
-	if (!process_bytes(q->pid, argument(q, 0), &flags, sizeof(flags)))
+	if (q->data->nr == SYS_clone3 &&
+	    !process_bytes(q->pid, argument(q, 0), &flags, sizeof(flags)))
 		q->alive = false;
 	else if (flags & namespaces)
 		trace_refuse(q->trace, "it made a namespace");
+	else if ((flags & CLONE_UNTRACED) && q->trace->by_ptrace &&
+	    q->data->nr == SYS_clone3) /* clone() is mended */
+		handle_ptrace(q);
 }
 
 static bool
@@ -1274,7 +1285,7 @@ handle_exec(struct question *q, const char *path)
 {
 	if (!is_special(q, path, true))
 		run_program(q, path, 0);
-	class_of(-q->pid);
+	class_of(0);
 }
 
 static void
@@ -1369,7 +1380,8 @@ handle_without_path(struct question *q, const struct call_spec *spec)
 	case CALL_SOCKET: handle_socket(q); break;
 	case CALL_CONNECT: handle_connect(q); break;
 	case CALL_SENDTO: trace_refuse(q->trace, "it used the network"); break;
-	case CALL_CLONE3: handle_clone3(q); break;
+	case CALL_CLONE: handle_clone(q); break;
+	case CALL_PTRACE: handle_ptrace(q); break;
 	case CALL_READ:
 	case CALL_WRITE:
 	case CALL_DUP: handle_descriptor(q, spec); break;
@@ -1401,10 +1413,10 @@ handle_fstat(struct question *q)
 void
 events_handle(struct question *q)
 {
-	const struct call_spec *spec = filter_find(q->notif->data.nr);
+	const struct call_spec *spec = filter_find(q->data->nr);
 	char path[PATH_SIZE];
 
-	if (q->notif->data.arch != AUDIT_ARCH_X86_64 || !spec) {
+	if (q->data->arch != AUDIT_ARCH_X86_64 || !spec) {
 		trace_refuse(
 		    q->trace, "it ran a program of another architecture");
 		return;

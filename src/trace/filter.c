@@ -121,8 +121,9 @@ static const struct call_spec specs[] = {
 	ONLY(connect, CALL_CONNECT, NULL, -1, 0, 0),
 	ONLY(bind, CALL_CONNECT, NULL, -1, 0, 0),
 	ONLY(sendto, CALL_SENDTO, NULL, 4, 2, 0),
-	ONLY(clone, CALL_REFUSED, "it made a namespace", 0, 1, NEW_NAMESPACES),
-	ONLY(clone3, CALL_CLONE3, NULL, -1, 0, 0),
+	ONLY(clone, CALL_CLONE, NULL, 0, 1, NEW_NAMESPACES | CLONE_UNTRACED),
+	ONLY(clone3, CALL_CLONE, NULL, -1, 0, 0),
+	ONLY(ptrace, CALL_PTRACE, NULL, -1, 0, 0),
 	READS(read, 0),
 	READS(readv, 0),
 	READS(pread64, 0),
@@ -198,6 +199,7 @@ filter_find(int number)
 struct program {
 	struct sock_filter line[32 * SPECS];
 	unsigned short size;
+	enum filter_asks asks;
 };
 
 static void
@@ -218,6 +220,21 @@ answer(struct program *p, uint32_t action)
 	add(p, BPF_RET | BPF_K, action, 0, 0);
 }
 
+static void
+ask(struct program *p)
+{
+	answer(p,
+	    p->asks == ASK_TRACER ? SECCOMP_RET_TRACE : SECCOMP_RET_USER_NOTIF);
+}
+
+static void
+ask_about_other(struct program *p)
+{
+	answer(p,
+	    p->asks == ASK_TRACER ? SECCOMP_RET_TRACE | FILTER_OTHER
+	                          : SECCOMP_RET_USER_NOTIF);
+}
+
 /* Let it through if it comes from behind the accelerator's instruction. */
 static void
 add_fast(struct program *p)
@@ -230,7 +247,7 @@ add_fast(struct program *p)
 	load(p, at);
 	add(p, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)RING_STUB_AFTER, 0, 1);
 	answer(p, SECCOMP_RET_ALLOW);
-	answer(p, SECCOMP_RET_USER_NOTIF);
+	ask(p);
 }
 
 /* Ask only about calls whose argument fits. */
@@ -247,14 +264,14 @@ add_only(struct program *p, const struct call_spec *spec)
 		load(p, at + 4);
 		add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 1);
 		answer(p, SECCOMP_RET_ALLOW);
-		answer(p, SECCOMP_RET_USER_NOTIF);
+		ask(p);
 		return;
 	}
 	load(p, at); /* descriptors and flags: the low half */
 	add(p, BPF_JMP | BPF_K | tests[spec->only_mask], spec->only_value, 1,
 	    0);
 	answer(p, SECCOMP_RET_ALLOW);
-	answer(p, SECCOMP_RET_USER_NOTIF);
+	ask(p);
 }
 
 /* Ask only about the descriptors that lead outside. */
@@ -268,7 +285,7 @@ add_descriptors(struct program *p, const struct call_spec *spec,
 	     i++) {
 		add(p, BPF_JMP | BPF_JEQ | BPF_K,
 		    i < 0 ? 0 : (uint32_t)strays->fd[i], 0, 1);
-		answer(p, SECCOMP_RET_USER_NOTIF);
+		ask(p);
 	}
 	answer(p, SECCOMP_RET_ALLOW);
 }
@@ -284,7 +301,7 @@ add_fstat(struct program *p)
 	load(p, args);
 	add(p, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)AT_FDCWD, 1, 0);
 	answer(p, SECCOMP_RET_ALLOW);
-	answer(p, SECCOMP_RET_USER_NOTIF);
+	ask(p);
 }
 
 static void
@@ -293,9 +310,9 @@ add_spec(struct program *p, const struct call_spec *spec, bool fast,
 {
 	unsigned short test = p->size;
 
-	if (spec->call == CALL_WRITE && strays->count == 0)
+	if ((spec->call == CALL_WRITE && strays->count == 0) ||
+	    (spec->call == CALL_PTRACE && p->asks != ASK_TRACER))
 		return;
-
 	add(p, BPF_JMP | BPF_JEQ | BPF_K, spec->number, 0, 0);
 	if (spec->fast)
 		add_fast(p);
@@ -306,7 +323,7 @@ add_spec(struct program *p, const struct call_spec *spec, bool fast,
 	else if (spec->only_arg >= 0)
 		add_only(p, spec);
 	else
-		answer(p, SECCOMP_RET_USER_NOTIF);
+		ask(p);
 	p->line[test].jf = (uint8_t)(p->size - test - 1);
 }
 
@@ -328,16 +345,20 @@ add_other_architecture(struct program *p)
 	load(p, offsetof(struct seccomp_data, nr));
 	for (size_t i = 0; i < sizeof(numbers); i++) {
 		add(p, BPF_JMP | BPF_JEQ | BPF_K, numbers[i], 0, 1);
-		answer(p, SECCOMP_RET_USER_NOTIF);
+		ask_about_other(p);
 	}
 	add(p, BPF_JMP | BPF_JEQ | BPF_K, 295 /* openat */, 0, 1);
-	answer(p, SECCOMP_RET_USER_NOTIF);
+	ask_about_other(p);
 	answer(p, SECCOMP_RET_ALLOW);
 	p->line[test].jt = (uint8_t)(p->size - test - 1);
+	/* x32 has the same architecture, and a bit of its own. */
+	load(p, offsetof(struct seccomp_data, nr));
+	add(p, BPF_JMP | BPF_JGE | BPF_K, __X32_SYSCALL_BIT, 0, 1);
+	ask_about_other(p);
 }
 
 static int
-install(const struct sock_fprog *filter)
+install_listener(const struct sock_fprog *filter)
 {
 	unsigned long flags = SECCOMP_FILTER_FLAG_NEW_LISTENER;
 	int fd = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
@@ -349,22 +370,80 @@ install(const struct sock_fprog *filter)
 	return fd;
 }
 
-int
-filter_install(bool fast, const struct strays *strays)
+static int
+install(const struct sock_fprog *filter, enum filter_asks asks)
 {
-	struct program p = { .size = 0 };
+	if (asks == ASK_LISTENER)
+		return install_listener(filter);
+	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, filter, 0, 0);
+}
+
+int
+filter_install(enum filter_asks asks, bool fast, const struct strays *strays)
+{
+	struct program p = { .asks = asks };
 	struct sock_fprog filter;
 	int fd;
 
 	add_other_architecture(&p);
-	load(&p, offsetof(struct seccomp_data, nr));
 	for (size_t i = 0; i < SPECS; i++)
 		add_spec(&p, &specs[i], fast, strays);
 	answer(&p, SECCOMP_RET_ALLOW);
 	filter = (struct sock_fprog){ p.size, p.line };
-	fd = install(&filter);
+	fd = install(&filter, asks);
 	if (fd < 0 && errno == EACCES &&
 	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0)
-		fd = install(&filter);
+		fd = install(&filter, asks);
 	return fd;
+}
+
+/* Make the call so that the filter asks about it, and that it does nothing if it
+ * is made all the same. */
+static int
+make_idle_call(const struct call_spec *spec)
+{
+	long args[6] = { -1, -1, -1, -1, -1, -1 };
+
+	if (spec->only_mask == 3)
+		args[spec->only_arg] = 0;
+	else if (spec->only_arg >= 0 && spec->only_mask == 0)
+		args[spec->only_arg] = spec->only_value;
+	else if (spec->number == SYS_msgget || spec->number == SYS_seccomp)
+		args[1] = 0; /* makes no queue; asks for no listener */
+	else if (spec->number == SYS_newfstatat)
+		args[0] = AT_FDCWD;
+	else if (spec->number == SYS_clone) /* a thread with nothing shared */
+		args[0] = CLONE_UNTRACED | CLONE_THREAD;
+	if (syscall(spec->number, args[0], args[1], args[2], args[3], args[4],
+	        args[5]) >= 0)
+		return 0;
+	return errno;
+}
+
+/* A call that the kernel or a container may lack; a program is told the same
+ * each time. */
+static bool
+may_be_missing(const struct call_spec *spec)
+{
+	return spec->call == CALL_REFUSED || spec->call == CALL_PTRACE ||
+	    spec->number >= SYS_statx;
+}
+
+int
+filter_prove(void)
+{
+	for (size_t i = 0; i < SPECS; i++) {
+		int error = 0;
+
+		if (specs[i].call == CALL_WRITE)
+			continue; /* asked about only where there are strays */
+		error = make_idle_call(&specs[i]);
+		if (error == PROOF_ERROR ||
+		    ((error == EPERM || error == ENOSYS) &&
+		        may_be_missing(&specs[i])))
+			continue;
+		errno = EBUSY;
+		return -1;
+	}
+	return 0;
 }

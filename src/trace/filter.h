@@ -39,7 +39,8 @@ enum call {
 	CALL_SOCKET,
 	CALL_CONNECT,
 	CALL_SENDTO,
-	CALL_CLONE3,
+	CALL_CLONE,
+	CALL_PTRACE,  /* asked about only where we trace ourselves */
 	CALL_READ,    /* from descriptor 0, or one of the strays */
 	CALL_WRITE,   /* to one of the strays */
 	CALL_DUP,     /* of either */
@@ -75,11 +76,30 @@ struct strays {
 /* NULL if we did not ask for it. */
 const struct call_spec *filter_find(int number);
 
+/* Who is asked: the holder of a listener, or the tracer of the process. */
+enum filter_asks { ASK_LISTENER, ASK_TRACER };
+
+/* What goes with a question to the tracer if the number of the call is not one of
+ * x86-64's. */
+#define FILTER_OTHER 1
+
 /*
- * Put the filter on the calling thread. Returns the listener, or -1 with errno.
+ * Put the filter on the calling thread. Returns the listener, or 0 where the
+ * tracer is asked, or -1 with errno.
  * The accelerator's calls are let through: an action inside of this one may have it.
  * `fast`: it is this one's, and so nobody goes by the fstat() of an open file.
  */
-int filter_install(bool fast, const struct strays *strays);
+int filter_install(
+    enum filter_asks asks, bool fast, const struct strays *strays);
+
+/*
+ * Under a filter that asks the tracer: does he get to see the calls? A filter that
+ * was there before has the last word, and may give them to somebody else. Each is
+ * made with arguments that do nothing, PROOF_ARGUMENT but for a few; the tracer
+ * answers it with PROOF_ERROR. -1 with errno if one of them did not come to him.
+ */
+#define PROOF_ARGUMENT (~0ull)
+#define PROOF_ERROR ENOANO
+int filter_prove(void);
 
 #endif

@@ -21,7 +21,7 @@ int capture_add(struct capture *capture, const char *tarn_dir, const void *data,
 struct question {
 	struct trace *trace;
 	pid_t pid;
-	const struct seccomp_notif *notif; /* NULL: from the log */
+	const struct seccomp_data *data; /* NULL: from the log */
 	bool alive; /* false: the caller is gone, nothing was learned */
 
 	/* Of the accelerator's log, the kernel's own answer: */

@@ -21,8 +21,10 @@ nest_open(struct nest *nest)
 	*nest = (struct nest){ .mode = NEST_NONE,
 		.socket = -1,
 		.request = TARN__NEST_REQUEST__INIT };
-	if (fd < 0)
+	if (fd < 0) {
+		nest->mode = errno == NEST_ERROR ? NEST_WHOLE : NEST_NONE;
 		return;
+	}
 	nest->mode = NEST_WHOLE;
 	if (recv(fd, &greeting, sizeof(greeting), MSG_DONTWAIT) ==
 	        (ssize_t)sizeof(greeting) &&

@@ -39,8 +39,13 @@ struct trace;
  * for the program, which sources are in its key), and each is answered, so that
  * the outer one has looked at it before anything changes. Requests and answers
  * are in proto/nest.proto.
+ *
+ * An outer one that traces by ptrace has no way to hand a descriptor out. It lets
+ * the call fail with an errno that no open() has, which means NEST_WHOLE.
  */
 #define NEST_PATH "/dev/tarn/observer"
+#define NEST_ERROR \
+	ENOANO /* instead of a socket, from one that can't give any */
 #define NEST_MAGIC 0x7461726e /* "tarn" */
 #define NEST_VERSION 2
 #define NEST_MESSAGE_MAX (256u << 20) /* bytes */

@@ -2,8 +2,9 @@
  * The supervisor: starts the command under the filter, answers its calls, passes
  * on what it prints, and stays until the last process of it has ended.
  *
- *	fork; the child installs the filter and sends us the listener; it runs
- *	the command, whose first exec is the first call that we see
+ *	fork; the child installs the filter and sends us the listener, or waits
+ *	until we follow it by ptrace; it runs the command, whose first exec is
+ *	the first call that we see
  *	until the command has ended: answer calls, pass output on
  *	until the rest have ended: the same, but not for long: what outlives the
  *	command goes on with a copy of us, and nothing is recorded
@@ -35,6 +36,8 @@
 #include "trace/nest.h"
 #include "trace/nested.h"
 #include "trace/ring_read.h"
+#include "trace/stand_in.h"
+#include "trace/stops.h"
 
 #ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS
 #define SECCOMP_IOCTL_NOTIF_SET_FLAGS SECCOMP_IOW(4, __u64)
@@ -57,7 +60,8 @@ struct supervisor {
 	struct trace *trace;
 	pid_t pid;
 	int listener, signals, channel;
-	void (*old_child)(int); /* what SIGCHLD was for us */
+	void (*old_child)(int), (*old_pipe)(int); /* what SIGCHLD and SIGPIPE
+	                                            * were for us */
 	struct stream stream[2];
 	char *ring; /* shared with the accelerator, or NULL */
 	struct ring_reader log;
@@ -68,6 +72,11 @@ struct supervisor {
 	struct seccomp_notif *notif;
 	struct seccomp_notif_resp *answer;
 	struct nested_list nested; /* actions inside of ours */
+	bool proven;               /* the listener's first call could go on */
+	bool stops;                /* some are followed by ptrace */
+	int stand_in;              /* for stand_in_leave(), or -1 */
+	pid_t stand_by;            /* the copy of us that does the rest */
+	bool hurry;                /* somebody may still wait for us */
 	bool ended;
 };
 
@@ -147,28 +156,12 @@ is_own_call(const struct supervisor *s, const char *path)
 
 /* The path of an open(), which is all that such calls are; or "". */
 static void
-opened_path(const struct supervisor *s, char *path, size_t size)
+opened_path(pid_t pid, const struct seccomp_data *data, char *path, size_t size)
 {
-	const struct seccomp_data *data = &s->notif->data;
-
 	path[0] = '\0';
 	if ((data->nr == SYS_openat || data->nr == SYS_open) &&
-	    !process_text((pid_t)s->notif->pid,
-	        data->args[data->nr == SYS_openat], path, size))
+	    !process_text(pid, data->args[data->nr == SYS_openat], path, size))
 		path[0] = '\0';
-}
-
-/* True if the call is answered, or needs no thought. */
-static bool
-is_for_us(struct supervisor *s, bool *answered)
-{
-	char path[PATH_MAX];
-
-	opened_path(s, path, sizeof(path));
-	*answered = strcmp(path, NEST_PATH) == 0 &&
-	    nested_greet(
-	        &s->nested, s->listener, s->notif->id, (pid_t)s->notif->pid);
-	return *answered || is_own_call(s, path);
 }
 
 static void
@@ -188,44 +181,109 @@ refuse_unreadable(void *arg, struct trace *trace)
 
 /* Which actions it belongs to, and what they make of it. */
 static struct nested_call
-call_of(const struct seccomp_notif *notif)
+call_of(pid_t pid, const struct seccomp_data *data)
 {
-	const struct call_spec *spec = filter_find(notif->data.nr);
+	const struct call_spec *spec = filter_find(data->nr);
 	uint8_t call = spec ? spec->call : CALL_REFUSED;
 
-	return (struct nested_call){ .pid = (pid_t)notif->pid,
+	return (struct nested_call){ .pid = pid,
 		.own =
 		    call != CALL_READ && call != CALL_WRITE && call != CALL_DUP,
 		.leaves = call == CALL_EXEC };
 }
 
+enum seen {
+	SEEN,
+	SEEN_NEST,  /* an inner tarn-exec looks for us */
+	SEEN_BLIND, /* its process could not be looked into */
+};
+
+/* What a call says. Its caller waits meanwhile. */
+static enum seen
+look_at_call(struct supervisor *s, pid_t pid, const struct seccomp_data *data)
+{
+	struct question q = { .pid = pid, .data = data, .alive = true };
+	struct nested_call call = call_of(pid, data);
+	char path[PATH_MAX];
+
+	process_forget();
+	drain_ring(s);
+	opened_path(pid, data, path, sizeof(path));
+	if (strcmp(path, NEST_PATH) == 0)
+		return SEEN_NEST;
+	if (!is_own_call(s, path))
+		nested_call(&s->nested, &call, handle_for, &q);
+	return q.alive ? SEEN : SEEN_BLIND;
+}
+
+static void
+refuse_blind(struct supervisor *s, pid_t pid, const struct seccomp_data *data)
+{
+	struct nested_call call = call_of(pid, data);
+
+	nested_call(&s->nested, &call, refuse_unreadable, NULL);
+}
+
+/* It does not work, or no longer. Whoever waits in it is told ENOSYS. */
+static void
+lose_listener(struct supervisor *s, int error)
+{
+	close(s->listener);
+	s->listener = -1;
+	if (s->proven)
+		trace_refuse(
+		    s->trace, "the listener was lost: %s", strerror(error));
+	else
+		s->trace->denied = error;
+}
+
 static void
 answer_call(struct supervisor *s)
 {
-	struct question q = { .alive = true };
-	struct nested_call call;
-	bool answered;
+	enum seen seen;
 
 	memset(s->notif, 0, sizeof(*s->notif));
-	if (ioctl(s->listener, SECCOMP_IOCTL_NOTIF_RECV, s->notif) < 0)
+	if (ioctl(s->listener, SECCOMP_IOCTL_NOTIF_RECV, s->notif) < 0) {
+		if (errno != ENOENT && errno != EINTR)
+			lose_listener(s, errno);
 		return; /* its caller was killed meanwhile */
-	process_forget();
-	drain_ring(s);
-	q.notif = s->notif;
-	q.pid = (pid_t)s->notif->pid;
-	call = call_of(s->notif);
-	if (is_for_us(s, &answered)) {
-		if (answered)
+	}
+	seen = look_at_call(s, (pid_t)s->notif->pid, &s->notif->data);
+	if (seen == SEEN_NEST) {
+		if (nested_greet(&s->nested, s->listener, s->notif->id,
+		        (pid_t)s->notif->pid))
 			return;
-	} else
-		nested_call(&s->nested, &call, handle_for, &q);
+		trace_refuse(s->trace, "it ran tarn-exec, which can't be told");
+	}
 	memset(s->answer, 0, sizeof(*s->answer));
 	s->answer->id = s->notif->id;
 	s->answer->flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
-	if (ioctl(s->listener, SECCOMP_IOCTL_NOTIF_SEND, s->answer) < 0)
-		return; /* killed: whatever it said, it did not come to pass */
-	if (!q.alive)
-		nested_call(&s->nested, &call, refuse_unreadable, NULL);
+	while (ioctl(s->listener, SECCOMP_IOCTL_NOTIF_SEND, s->answer) < 0) {
+		if (errno == EINTR)
+			continue;
+		/* Killed: whatever it said, it did not come to pass. Else the
+		 * kernel is too old for calls that go on. */
+		if (errno != ENOENT)
+			lose_listener(s, errno);
+		return;
+	}
+	s->proven = true;
+	if (seen == SEEN_BLIND)
+		refuse_blind(s, (pid_t)s->notif->pid, &s->notif->data);
+}
+
+/* The same with ptrace. */
+static int
+take_stop(void *arg, pid_t pid, const struct seccomp_data *data)
+{
+	struct supervisor *s = arg;
+
+	switch (look_at_call(s, pid, data)) {
+	case SEEN_NEST: return NEST_ERROR;
+	case SEEN_BLIND: refuse_blind(s, pid, data); break;
+	default: break;
+	}
+	return 0;
 }
 
 /* ---- starting ---- */
@@ -372,11 +430,51 @@ run(const struct trace *trace, char *const *env)
 }
 
 static void
+ask_listener(struct supervisor *s, int channel)
+{
+	int listener =
+	    filter_install(ASK_LISTENER, s->ring != NULL, &s->trace->strays);
+
+	send_listener(channel, listener, listener < 0 ? errno : 0);
+	if (listener < 0)
+		_exit(126);
+	close(listener);
+}
+
+/* A filter that was there before may have the last word, so it is put to the
+ * test. */
+static void
+ask_tracer(struct supervisor *s, int channel)
+{
+	bool filtered = prctl(PR_GET_SECCOMP) != 0;
+	char go;
+	int error;
+
+	if (read(channel, &go, 1) == 1 &&
+	    filter_install(ASK_TRACER, s->ring != NULL, &s->trace->strays) >=
+	        0 &&
+	    (!filtered || filter_prove() == 0))
+		return;
+	error = errno;
+	(void)!write(channel, &error, sizeof(error));
+	_exit(126);
+}
+
+static void
+be_observed(struct supervisor *s, int channel)
+{
+	if (s->trace->by_ptrace)
+		ask_tracer(s, channel);
+	else
+		ask_listener(s, channel);
+}
+
+static void
 become_command(struct supervisor *s, int channel)
 {
 	struct trace *trace = s->trace;
 	char *const *env = trace->environment;
-	int listener = -1, error = 0;
+	int error;
 
 	for (int i = 0; i < 2; i++) {
 		if (s->stream[i].child >= 0)
@@ -389,15 +487,11 @@ become_command(struct supervisor *s, int channel)
 	if (s->ring)
 		env = accelerated_environment(s);
 	signal(SIGCHLD, s->old_child);
+	signal(SIGPIPE, s->old_pipe);
 	signal(SIGXFSZ, trace->file_size_signal);
 	sigprocmask(SIG_SETMASK, &s->old_mask, NULL);
-	if (trace->observe && !trace->nest) {
-		listener = filter_install(s->ring != NULL, &trace->strays);
-		error = listener < 0 ? errno : 0;
-	}
-	send_listener(channel, listener, error);
-	if (listener >= 0)
-		close(listener);
+	if (trace->observe && !trace->nest)
+		be_observed(s, channel);
 	run(trace, env);
 	error = errno;
 	(void)!write(channel, &error, sizeof(error));
@@ -460,21 +554,61 @@ ask_outer(struct trace *trace)
 		trace_refuse(trace, "%s", err.text);
 }
 
-static void
-watch_command(struct supervisor *s)
+/* What it could not do, as it told us before it ended; 0 if it did not. */
+static int
+told_error(const struct supervisor *s)
 {
-	struct trace *trace = s->trace;
 	int error = 0;
 
-	if (trace->observe && !trace->nest)
-		events_started(trace, trace->program);
+	return recv(s->channel, &error, sizeof(error), MSG_DONTWAIT) ==
+	        (ssize_t)sizeof(error)
+	    ? error
+	    : 0;
+}
+
+static void
+start_listening(struct supervisor *s)
+{
+	int error = 0;
+
 	s->listener = receive_listener(s->channel, &error);
 	if (s->listener >= 0) {
 		tune_listener(s->listener);
-		trace->observer = s->ring ? "accelerated" : "observed";
-	} else if (trace->observe && !trace->nest)
-		trace_refuse(trace, "it could not be observed: %s",
-		    strerror(error ? error : EPIPE));
+		s->trace->observer = s->ring ? "accelerated" : "observed";
+		return;
+	}
+	s->trace->denied = error ? error : EPIPE;
+	(void)waitpid(s->pid, &s->trace->status, 0);
+}
+
+static void
+start_following(struct supervisor *s)
+{
+	s->trace->observer = "traced";
+	if (!stops_follow(s->pid)) {
+		s->trace->denied = errno;
+		close(s->channel);
+		s->channel = -1; /* it waits for a word of ours there */
+		(void)waitpid(s->pid, &s->trace->status, 0);
+		return;
+	}
+	(void)!write(s->channel, "", 1);
+	s->stops = stops_until_exec(s->pid, &s->trace->status, take_stop, s);
+	if (s->stops)
+		return;
+	s->trace->denied = told_error(s);
+	if (s->trace->denied == 0)
+		s->trace->denied = EPERM;
+}
+
+static void
+start_observing(struct supervisor *s)
+{
+	events_started(s->trace, s->trace->program);
+	if (s->trace->by_ptrace)
+		start_following(s);
+	else
+		start_listening(s);
 }
 
 static int
@@ -491,13 +625,15 @@ start(struct supervisor *s, struct error *err)
 	s->pid = fork();
 	if (s->pid < 0)
 		return error_errno(err, "cannot fork");
-	if (s->pid == 0)
+	if (s->pid == 0) {
+		close(channel[0]); /* or it would wait for itself */
 		become_command(s, channel[1]);
-	signal(SIGPIPE, SIG_IGN); /* not before: the command would inherit it */
+	}
 	close(channel[1]);
 	close_child_ends(s);
 	s->channel = channel[0];
-	watch_command(s);
+	if (s->trace->observe && !s->trace->nest)
+		start_observing(s);
 	return 0;
 }
 
@@ -561,16 +697,40 @@ pass_on(struct supervisor *s, int which)
 /* ---- the loop ---- */
 
 static void
+note_end(struct supervisor *s, int status)
+{
+	s->trace->status = status;
+	s->ended = true;
+	s->trace->exec_error = told_error(s);
+}
+
+static void
+take_stops(struct supervisor *s)
+{
+	enum stops_state state;
+	int status;
+	pid_t pid;
+
+	do {
+		state = stops_take(&pid, &status, take_stop, s);
+		if (state == STOPS_ENDED && pid == s->pid)
+			note_end(s, status);
+		if (state == STOPS_ENDED && pid == s->stand_by)
+			stand_in_leave(s->stand_in, status);
+	} while (state == STOPS_ENDED);
+	s->stops = state != STOPS_OVER;
+	s->hurry = state == STOPS_MORE;
+}
+
+static void
 reap(struct supervisor *s)
 {
-	int error = 0;
+	int status;
 
-	if (waitpid(s->pid, &s->trace->status, WNOHANG) != s->pid)
-		return;
-	s->ended = true;
-	if (recv(s->channel, &error, sizeof(error), MSG_DONTWAIT) ==
-	    (ssize_t)sizeof(error))
-		s->trace->exec_error = error;
+	if (s->stops)
+		take_stops(s);
+	else if (waitpid(s->pid, &status, WNOHANG) == s->pid)
+		note_end(s, status);
 }
 
 /* A key on the terminal reaches the command by itself; what was sent to us alone
@@ -642,8 +802,10 @@ step(struct supervisor *s, int timeout)
 	int ready;
 
 	watch(s, fds);
-	ready = poll(fds, ON_NESTED + nested, timeout);
-	if (ready == 0)
+	ready = poll(fds, ON_NESTED + nested, s->hurry ? 0 : timeout);
+	if (s->hurry)
+		take_stops(s);
+	else if (ready == 0)
 		return false;
 	if (ready > 0)
 		handle_all(s, fds, nested);
@@ -653,7 +815,7 @@ step(struct supervisor *s, int timeout)
 static bool
 all_over(const struct supervisor *s)
 {
-	return s->listener < 0 && s->stream[0].from < 0 &&
+	return s->listener < 0 && !s->stops && s->stream[0].from < 0 &&
 	    s->stream[1].from < 0;
 }
 
@@ -696,15 +858,23 @@ close_strays(const struct strays *strays)
 		close(strays->fd[i]);
 }
 
-/* A copy of us sees to what outlives the command, which we can't wait for. */
+/*
+ * A copy of us sees to what outlives the command, which we can't wait for. Who
+ * traces can't hand that on: then it is the copy that goes on with the rest.
+ */
 static void
 leave_behind(struct supervisor *s)
 {
 	int null;
+	pid_t copy;
 
 	trace_refuse(s->trace, "a process of it outlived it");
-	if (fork() != 0)
+	copy = fork();
+	if (copy < 0 || (copy > 0) != s->stops) {
+		s->stops = false;
 		return;
+	}
+	s->stand_by = copy;
 	prctl(PR_SET_NAME, "tarn-observer");
 	null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	close_strays(&s->trace->strays);
@@ -757,6 +927,7 @@ take_signals(struct supervisor *s)
 		sigaddset(&set, ours[i]);
 	s->old_child =
 	    signal(SIGCHLD, SIG_DFL); /* ignored, it would not come */
+	s->old_pipe = signal(SIGPIPE, SIG_IGN);
 	sigprocmask(SIG_BLOCK, &set, &s->old_mask);
 	s->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
@@ -765,8 +936,12 @@ static void
 finish(struct supervisor *s)
 {
 	const int fds[] = { s->listener, s->signals, s->channel, s->ring_fd,
-		s->stream[0].from, s->stream[1].from };
+		s->stand_in, s->stream[0].from, s->stream[1].from };
 
+	if (s->trace->denied) { /* all is to be as before for the next try */
+		signal(SIGCHLD, s->old_child);
+		signal(SIGPIPE, s->old_pipe);
+	}
 	sigprocmask(SIG_SETMASK, &s->old_mask, NULL);
 	for (size_t i = 0; i < sizeof(fds) / sizeof(*fds); i++) {
 		if (fds[i] >= 0)
@@ -790,6 +965,7 @@ trace_run(struct trace *trace, struct error *err)
 		.listener = -1,
 		.signals = -1,
 		.channel = -1,
+		.stand_in = -1,
 		.ring_fd = -1 };
 	int64_t begin = now_us();
 	struct timespec clock;
@@ -803,11 +979,15 @@ trace_run(struct trace *trace, struct error *err)
 	s.notif =
 	    xmalloc(sizeof(*s.notif) + 256); /* a newer kernel's is longer */
 	s.answer = xmalloc(sizeof(*s.answer) + 256);
+	take_signals(&s);
+	if (trace->observe && trace->by_ptrace) {
+		s.stand_in = stand_in(s.signals);
+		trace->denied = s.stand_in < 0 ? EAGAIN : 0;
+	}
 	if (trace->observe && trace->accelerate)
 		open_ring(&s);
-	take_signals(&s);
-	status = start(&s, err);
-	if (status == 0)
+	status = trace->denied ? 0 : start(&s, err);
+	if (status == 0 && trace->denied == 0)
 		supervise(&s);
 	trace->wall_us = (uint64_t)(now_us() - begin);
 	finish(&s);

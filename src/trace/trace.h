@@ -63,6 +63,7 @@ struct trace {
 	const char *jobserver; /* nor make\'s named pipe; may be NULL */
 	struct table *table;
 	bool observe;    /* else just run it and keep what it prints */
+	bool by_ptrace;  /* observe by ptrace, and not by a listener */
 	bool accelerate; /* a known compiler driver: try the library */
 	bool one_stream; /* stdout and stderr are one open file */
 	bool stranger;   /* in, out: code that is no compiler's own may run in
@@ -75,10 +76,13 @@ struct trace {
 	pid_t owner; /* whose command it is, if not ours: trace/nested.h */
 
 	/* Out: */
-	int64_t began_ns;     /* by the clock that stamps files */
-	int status;           /* as from waitpid() */
-	int exec_error;       /* errno if it could not be run at all */
-	const char *observer; /* "accelerated", "observed" or "unobserved" */
+	int64_t began_ns; /* by the clock that stamps files */
+	int status;       /* as from waitpid() */
+	int exec_error;   /* errno if it could not be run at all */
+	int denied; /* errno: the kernel refuses that kind of observation */
+	bool wanted_ptrace;   /* it called ptrace, which was taken */
+	const char *observer; /* "accelerated", "observed", "traced" or
+	                       * "unobserved" */
 	char refusal[320];    /* why nothing may be recorded; "" if it may */
 	struct touched *touched;
 	size_t count, cap;
@@ -101,8 +105,9 @@ struct trace {
 
 /*
  * Run it to its end. Returns 0; -1 with *err set only if it could not even be
- * started, in which case nothing has happened yet. Call trace_release() after
- * either.
+ * started, in which case nothing has happened yet. Nor has anything if `denied`
+ * is set then: it can be tried again in another way. Call trace_release() after
+ * any of it.
  */
 int trace_run(struct trace *trace, struct error *err);
 void trace_release(struct trace *trace);

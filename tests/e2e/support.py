@@ -101,6 +101,7 @@ class Project:
         self.root = f"{self.top}/p"
         self.dir = f"{self.top}/d"  # TARN_DIR
         self.program = CHECKED
+        self.under = shlex.split(os.environ.get("TARN_UNDER", ""))  # words in front of the program
         self.made = set()
         os.makedirs(f"{self.root}/.git")  # so that it is a root
         os.makedirs(f"{self.top}/home")
@@ -184,7 +185,7 @@ class Project:
                 full[name] = value
         more = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more}
         if tarn:
-            words = [self.program, *options, *words]
+            words = [*self.under, self.program, *options, *words]
         return subprocess.Popen(words, env=full, cwd=self.path(cwd or ""), **more)
 
     def run(self, words, tarn=True, input=None, **more):
