@@ -19,6 +19,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "locations/lake.h"
+#include "locations/lake_config.h"
 
 #define LEFT_SECONDS 3600 /* what is older in `.tmp/` was left */
 
@@ -348,7 +349,7 @@ check_top(struct check *check, const char *path, const char *name,
 	const struct prefix none = { .len = 0 };
 	struct prefix copy = none;
 
-	if (strcmp(name, LAYOUT_FILE) == 0) {
+	if (strcmp(name, LAKE_CONFIG_FILE) == 0) {
 		if (!check->survey)
 			check_config_mode(check, path, st);
 		return;
@@ -405,7 +406,7 @@ static void
 check_config(struct check *check)
 {
 	struct lake *lake = check->lake;
-	auto_free char *path = xasprintf("%s/" LAYOUT_FILE, lake->root);
+	auto_free char *path = xasprintf("%s/" LAKE_CONFIG_FILE, lake->root);
 	auto_buf wanted = BUF_INIT;
 	struct error err = { 0 };
 	struct stat st;
