@@ -31,7 +31,7 @@ void labels_release(struct labels *labels);
 
 /* Add those of a file; 0, or -1 with ERROR_CORRUPT, the place and what is wrong. */
 int labels_parse(
-    struct labels *labels, const char *text, size_t size, struct error *err);
+    struct labels *labels, const char *data, size_t size, struct error *err);
 
 /* `["x", "y"]` */
 void labels_format(const struct labels *labels, struct buf *to);
