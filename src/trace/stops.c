@@ -4,12 +4,14 @@
 #include <linux/audit.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/user.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
-#include "trace/filter.h"
+#include "trace/internal.h"
 
 #define OPTIONS \
 	(PTRACE_O_TRACESECCOMP | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | \
@@ -142,13 +144,25 @@ peek(idtype_t type, pid_t pid, int flags, siginfo_t *info)
 	        info->si_code == CLD_DUMPED);
 }
 
+/* A debugger would let it run, and its calls would find nobody to answer. */
+static bool
+is_leak_check(pid_t by, pid_t pid)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "/proc/%d/task/%d",
+	    (int)process_parent(by), (int)pid);
+	return access(name, F_OK) == 0;
+}
+
 static void
 lend(pid_t to, pid_t pid, stops_fn *fn, void *arg)
 {
 	siginfo_t info;
 	int status;
 
-	if (loan_count == sizeof(loans) / sizeof(*loans) ||
+	if (!is_leak_check(to, pid) ||
+	    loan_count == sizeof(loans) / sizeof(*loans) ||
 	    control(PTRACE_INTERRUPT, pid, NULL, 0) < 0)
 		return;
 	while (peek(P_PID, pid, 0, &info) == 0 &&

@@ -492,6 +492,34 @@ def test_leak_check(p):
             assert run.event["outcome"] in ("uncacheable", "failed"), run
 
 
+def test_debugger_finds_it_taken(p):
+    """What it wants to look into goes on undisturbed."""
+    traced(p)
+    p.write("in", "text\n")
+    built(p, "attaches", """
+#include <errno.h>
+#include <stdio.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+#include <unistd.h>
+int main(void) {
+    int ends[2], status;
+    char c;
+    pipe(ends);
+    pid_t other = fork();
+    if (other == 0) { close(ends[1]); read(ends[0], &c, 1); execlp("cat", "cat", "in", NULL); }
+    printf("%d\\n", ptrace(PTRACE_ATTACH, other, 0, 0) < 0 ? errno : 0);
+    fflush(stdout);
+    close(ends[1]);
+    waitpid(other, &status, 0);
+    return status;
+}
+""")
+    run = p.run("./attaches")
+    equal((run.status, run.out), (0, b"1\ntext\n"), str(run))
+    contains(run.event["reason"], "it used ptrace")
+
+
 def test_hidden_process(p):
     """A clone that asks not to be traced would run unseen."""
     traced(p)
