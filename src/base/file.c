@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/aside.h"
 #include "base/mem.h"
 
 int
@@ -107,16 +108,12 @@ int
 file_replace(const char *path, const void *data, size_t size, mode_t mode,
     struct error *err)
 {
-	auto_free char *temp = xasprintf("%s.tmp-XXXXXX", path);
-	auto_close int fd = mkostemp(temp, O_CLOEXEC);
+	auto_aside file = ASIDE_INIT;
 
-	if (fd < 0)
-		return error_errno(err, "cannot create '%s'", temp);
-	if (fchmod(fd, mode) < 0 || file_write_all(fd, data, size) < 0 ||
-	    rename(temp, path) < 0) {
-		error_errno(err, "cannot write '%s'", path);
-		(void)unlink(temp);
+	if (aside_start(&file, path, 0600, err) < 0)
 		return -1;
-	}
-	return 0;
+	if (fchmod(file.fd, mode) < 0 ||
+	    file_write_all(file.fd, data, size) < 0)
+		return error_errno(err, "cannot write '%s'", path);
+	return aside_put(&file, path, false, err);
 }

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/aside.h"
 #include "base/file.h"
 #include "base/mem.h"
 
@@ -24,20 +25,8 @@ static int
 nameless_file(struct error *err)
 {
 	const char *dir = getenv("TMPDIR");
-	auto_free char *path = NULL;
-	int fd;
 
-	if (!dir || dir[0] != '/')
-		dir = "/tmp";
-	fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	if (fd >= 0)
-		return fd;
-	path = xasprintf("%s/tarn-spool-XXXXXX", dir);
-	fd = mkostemp(path, O_CLOEXEC);
-	if (fd < 0)
-		return error_errno(err, "cannot create '%s'", path);
-	(void)unlink(path);
-	return fd;
+	return aside_nameless(dir && dir[0] == '/' ? dir : "/tmp", err);
 }
 
 /* From now on the bytes go to a file, and so do those we have. */

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/aside.h"
 #include "base/buf.h"
 #include "base/file.h"
 #include "base/mem.h"
@@ -291,8 +292,8 @@ sink_buf(struct buf *buf, size_t max)
 
 struct file_sink {
 	struct sink base;
-	char *path, *temp; /* temp is NULL once committed */
-	int fd;
+	char *path;
+	struct aside file;
 };
 
 static int
@@ -300,7 +301,7 @@ file_write(struct sink *base, const void *data, size_t size, struct error *err)
 {
 	struct file_sink *sink = container_of(base, struct file_sink, base);
 
-	if (file_write_all(sink->fd, data, size) < 0)
+	if (file_write_all(sink->file.fd, data, size) < 0)
 		return error_errno(err, "cannot write '%s'", sink->path);
 	return 0;
 }
@@ -310,8 +311,9 @@ file_reset(struct sink *base, struct error *err)
 {
 	struct file_sink *sink = container_of(base, struct file_sink, base);
 
-	if (ftruncate(sink->fd, 0) < 0 || lseek(sink->fd, 0, SEEK_SET) < 0)
-		return error_errno(err, "cannot empty '%s'", sink->temp);
+	if (ftruncate(sink->file.fd, 0) < 0 ||
+	    lseek(sink->file.fd, 0, SEEK_SET) < 0)
+		return error_errno(err, "cannot empty '%s'", sink->path);
 	return 0;
 }
 
@@ -320,11 +322,7 @@ file_commit(struct sink *base, struct error *err)
 {
 	struct file_sink *sink = container_of(base, struct file_sink, base);
 
-	if (rename(sink->temp, sink->path) < 0)
-		return error_errno(
-		    err, "cannot rename '%s' to '%s'", sink->temp, sink->path);
-	free(take(sink->temp));
-	return 0;
+	return aside_put(&sink->file, sink->path, false, err);
 }
 
 static int
@@ -332,7 +330,7 @@ file_write_file(struct sink *base, int fd, struct error *err)
 {
 	struct file_sink *sink = container_of(base, struct file_sink, base);
 
-	if (file_copy(fd, sink->fd, err) < 0)
+	if (file_copy(fd, sink->file.fd, err) < 0)
 		return error_wrap(err, "'%s'", sink->path);
 	return 0;
 }
@@ -342,10 +340,7 @@ file_close(struct sink *base)
 {
 	struct file_sink *sink = container_of(base, struct file_sink, base);
 
-	if (sink->temp)
-		unlink(sink->temp);
-	close(sink->fd);
-	free(sink->temp);
+	aside_release(&sink->file);
 	free(sink->path);
 	free(sink);
 }
@@ -360,20 +355,18 @@ sink_file(const char *path, mode_t mode, struct error *err)
 		.close = file_close,
 		.write_file = file_write_file,
 	};
-	auto_free char *temp = xasprintf("%s.tmp-XXXXXX", path);
+	auto_aside file = ASIDE_INIT;
 	struct file_sink *sink;
-	int fd = mkostemp(temp, O_CLOEXEC);
 
-	if (fd < 0 || fchmod(fd, mode) < 0) {
-		error_errno(err, "cannot create '%s'", temp);
-		if (fd >= 0) {
-			unlink(temp);
-			close(fd);
-		}
+	if (aside_start(&file, path, 0600, err) < 0)
+		return NULL;
+	if (fchmod(file.fd, mode) < 0) {
+		error_errno(err, "cannot create '%s'", path);
 		return NULL;
 	}
 	sink = xmalloc(sizeof(*sink));
-	*sink = (struct file_sink){ { &ops }, xstrdup(path), take(temp), fd };
+	*sink = (struct file_sink){ { &ops }, xstrdup(path), file };
+	file = (struct aside)ASIDE_INIT;
 	return &sink->base;
 }
 

@@ -119,7 +119,7 @@ struct sink *sink_null(void);
 
 /*
  * The file at `path`, which appears on commit, atomically, replacing what was
- * there. The temporary file lives next to it.
+ * there (base/aside.h).
  */
 struct sink *sink_file(const char *path, mode_t mode, struct error *err);
 

@@ -117,7 +117,22 @@ void outer_hears_of_failure(struct job *job);
 /* outer.c: the program was looked for in vain. */
 void outer_knows_search(struct job *job);
 
-/* replay.c: print what a record says was printed. -1: it can't be. */
-int replay(struct job *job, struct error *err);
+/*
+ * replay.c: print what a record says was printed. All of it is at hand once
+ * replay_open() has returned 0, so that nothing is restored whose words can't be
+ * said. replay_close() after either.
+ */
+struct tape {
+	const struct printed *printed;
+	int fd; /* of a long one, else -1 */
+	size_t at;
+};
+struct replay {
+	const struct record *record;
+	struct tape tape[2];
+};
+int replay_open(struct replay *replay, struct job *job, struct error *err);
+void replay_print(struct replay *replay);
+void replay_close(struct replay *replay);
 
 #endif

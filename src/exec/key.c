@@ -2,15 +2,20 @@
  * The action key: everything that is known before the command runs and counts.
  * docs/keys.md lists it for the reader; what is fed here is the truth.
  */
+#include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/personality.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "actions/environment.h"
+#include "base/aside.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "exec/job.h"
@@ -112,31 +117,104 @@ add_variables(const struct job *job, struct hasher *h)
 		hasher_add_text(h, job->options.no_env.item[i]);
 }
 
+/* What was read of standard input: all in the spool, but for the last. */
+struct taken {
+	uint64_t size; /* in the spool */
+	char chunk[16 * 1024];
+	size_t more; /* in `chunk` */
+};
+
+static void
+feed(const struct job *job, struct taken *taken, int to)
+{
+	static char data[64 * 1024];
+	off_t at = 0;
+	ssize_t got;
+
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* the rest is not for us */
+	while (at < (off_t)taken->size &&
+	    (got = pread(job->input, data,
+	         taken->size - (uint64_t)at < sizeof(data)
+	             ? (size_t)(taken->size - (uint64_t)at)
+	             : sizeof(data),
+	         at)) > 0) {
+		if (file_write_all(to, data, (size_t)got) < 0)
+			_exit(0);
+		at += got;
+	}
+	if (file_write_all(to, taken->chunk, taken->more) < 0)
+		_exit(0);
+	while ((got = read(0, data, sizeof(data))) > 0) {
+		if (file_write_all(to, data, (size_t)got) < 0)
+			break;
+	}
+	_exit(0);
+}
+
+/*
+ * There is no room for all of it, and what was read can't be read again. So the
+ * command gets a pipe, from which that comes, and then the rest.
+ */
+static void
+feed_on(struct job *job, struct taken *taken)
+{
+	int ends[2];
+	pid_t pid = pipe2(ends, O_CLOEXEC) < 0 ? -1 : fork();
+
+	if (pid == 0)
+		feed(job, taken, ends[1]);
+	if (pid < 0) { /* it would read less than there was */
+		fprintf(stderr,
+		    "tarn-exec: cannot pass standard input on: %s\n",
+		    strerror(errno));
+		exit(126);
+	}
+	close(ends[1]);
+	close(job->input);
+	job->input = ends[0];
+}
+
+static int
+spool_stdin(struct job *job, struct taken *taken, struct error *err)
+{
+	struct hasher content;
+	ssize_t got;
+
+	hasher_init(&content);
+	while ((got = read(0, taken->chunk, sizeof(taken->chunk))) != 0) {
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return error_errno(err, "cannot read standard input");
+		taken->more = (size_t)got;
+		hasher_add(&content, taken->chunk, taken->more);
+		if (file_write_all(job->input, taken->chunk, taken->more) < 0)
+			return error_errno(err, "cannot spool standard input");
+		taken->size += taken->more;
+		taken->more = 0;
+	}
+	if (lseek(job->input, 0, SEEK_SET) < 0)
+		return error_errno(err, "cannot rewind standard input");
+	hasher_finish(&content, &job->input_digest);
+	return 0;
+}
+
 /* Read it to its end, into a file without a name that the command then gets. */
 static int
 take_stdin(struct job *job, struct hasher *h, struct error *err)
 {
-	char chunk[16 * 1024];
-	struct hasher content;
-	ssize_t got;
+	struct taken taken = { .size = 0 };
 
-	if (job->input >= 0) { /* taken before */
-		hasher_add_bytes(h, job->input_digest.bytes, DIGEST_SIZE);
-		return 0;
+	if (job->input < 0) { /* else it was taken before */
+		job->input =
+		    aside_nameless(job->tarn_dir ? job->tarn_dir : "/tmp", err);
+		if (job->input < 0)
+			return error_wrap(err, "cannot spool standard input");
+		if (spool_stdin(job, &taken, err) < 0) {
+			feed_on(job, &taken);
+			return -1;
+		}
 	}
-	job->input = open(job->tarn_dir ? job->tarn_dir : "/tmp",
-	    O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	if (job->input < 0)
-		return error_errno(err, "cannot spool standard input");
-	hasher_init(&content);
-	while ((got = read(0, chunk, sizeof(chunk))) > 0) {
-		hasher_add(&content, chunk, (size_t)got);
-		if (file_write_all(job->input, chunk, (size_t)got) < 0)
-			return error_errno(err, "cannot spool standard input");
-	}
-	if (got < 0 || lseek(job->input, 0, SEEK_SET) < 0)
-		return error_errno(err, "cannot read standard input");
-	hasher_finish(&content, &job->input_digest);
 	hasher_add_bytes(h, job->input_digest.bytes, DIGEST_SIZE);
 	return 0;
 }

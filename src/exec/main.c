@@ -150,6 +150,56 @@ say_cannot_run(struct job *job, int error)
 	job_reason(job, "it can't be run: %s", strerror(error));
 }
 
+/* ---- when nothing else goes ---- */
+
+static struct job *the_job; /* for those who get no argument */
+static int the_status;      /* of the command, when it has ended */
+
+/* Without a cache, in our place. */
+static void
+be_the_command(void)
+{
+	const struct job *job = the_job;
+	char **words =
+	    job->action.words ? job->action.words : job->options.command;
+
+	signal(SIGXFSZ, job->file_size_signal);
+	if (job->input > 0)
+		(void)dup2(job->input, 0);
+	if (job->program)
+		execvp(job->program, words);
+	else if (!job->options.masquerade)
+		execvp(words[0], words);
+}
+
+static void
+exhausted_before(void)
+{
+	static const char message[] = "tarn-exec: out of memory\n";
+
+	be_the_command();
+	(void)!write(2, message, sizeof(message) - 1);
+	_exit(126);
+}
+
+static void end_like(int status);
+
+/* It was run, or all that it does was restored: only we have something to do. */
+static void
+exhausted_after(void)
+{
+	end_like(the_status);
+	_exit(the_job->status);
+}
+
+static void
+has_ended(struct job *job, int status)
+{
+	the_status = status;
+	finish_status(job, status);
+	mem_exhausted = exhausted_after;
+}
+
 #define NOT_RUN (-1) /* is no wait status */
 
 /* Run it, watched if that can lead to anything. The wait status, or NOT_RUN if
@@ -188,13 +238,13 @@ run(struct job *job, struct trace *trace)
 	if (status > 0)
 		return NOT_RUN;
 	if (status < 0) {
-		/* Not even a pipe or a process: be the command itself. */
-		signal(SIGXFSZ, job->file_size_signal);
-		execve(job->program, job->action.words, environ);
+		/* Not even a pipe or a process. */
+		be_the_command();
 		say_cannot_run(job, errno);
 		job_tell(job);
 		exit(job->status);
 	}
+	has_ended(job, trace->status);
 	if (rights)
 		trace_refuse(trace,
 		    "it needs rights that observation takes "
@@ -212,7 +262,6 @@ run(struct job *job, struct trace *trace)
 		    trace, "%s", job->note[0] ? job->note : "there is no key");
 	if (job->options.trace == 0)
 		trace->observer = "declared";
-	finish_status(job, trace->status);
 	if (trace->exec_error)
 		say_cannot_run(job, trace->exec_error);
 	return trace->status;
@@ -226,8 +275,8 @@ note_damage(void *job, const char *text)
 	job_note(job, "%s", text);
 }
 
-static bool
-restore(struct job *job)
+static enum outcome
+restore_and_replay(struct job *job, struct error *err)
 {
 	const struct restore restore = {
 		.tree = job->tree,
@@ -239,6 +288,22 @@ restore(struct job *job)
 		.arg = job,
 		.rewrite = job->action.kind->rewrite,
 	};
+	struct replay replay;
+	enum outcome outcome = FAILED;
+
+	if (replay_open(&replay, job, err) == 0)
+		outcome = restore_outputs(&restore, &job->record, err);
+	if (outcome == HIT) {
+		has_ended(job, job->record.status << 8);
+		replay_print(&replay);
+	}
+	replay_close(&replay);
+	return outcome;
+}
+
+static bool
+restore(struct job *job)
+{
 	struct error err = { 0 };
 	enum outcome outcome;
 
@@ -246,13 +311,10 @@ restore(struct job *job)
 		outer_hears_of_failure(job);
 		return false;
 	}
-	outcome = restore_outputs(&restore, &job->record, &err);
-	if (outcome == HIT && replay(job, &err) < 0)
-		outcome = FAILED;
+	outcome = restore_and_replay(job, &err);
 	if (outcome == HIT) {
 		job->outcome = "hit";
 		job->reason[0] = '\0';
-		job->status = job->record.status;
 		job->bytes = record_bytes(&job->record);
 		job->saved_us = job->record.wall_us;
 		return true;
@@ -413,6 +475,8 @@ exec_command(struct job *job)
 	struct error err = { 0 };
 	int status;
 
+	the_job = job;
+	mem_exhausted = exhausted_before;
 	if (job_open(job, &err) < 0) {
 		outer_knows_search(job);
 		fprintf(stderr, "tarn-exec: %s\n", err.text);

@@ -3,16 +3,12 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "base/aside.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "exec/job.h"
 
-/* Where a stream's bytes come from. */
-struct tape {
-	const struct printed *printed;
-	int fd; /* of a long one, else -1 */
-	size_t at;
-};
+#define TRIES 3 /* to read back what we have just written */
 
 static void
 note_damage(void *job, const char *text)
@@ -29,18 +25,38 @@ load(struct job *job, struct tape *tape, struct error *err)
 		.arg = job,
 		.world = &job->world };
 
-	tape->fd = -1;
 	if (tape->printed->size <= RECORD_INLINE)
 		return 0;
-	tape->fd = open(job->tarn_dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	tape->fd = aside_nameless(job->tarn_dir, err);
 	if (tape->fd < 0)
-		return error_errno(err, "cannot spool what was printed");
+		return error_wrap(err, "cannot spool what was printed");
 	if (restore_blob(&restore, &tape->printed->digest, tape->fd, err) !=
 	    HIT)
 		return -1;
-	return lseek(tape->fd, 0, SEEK_SET) < 0
-	    ? error_errno(err, "cannot rewind what was printed")
-	    : 0;
+	return 0;
+}
+
+int
+replay_open(struct replay *replay, struct job *job, struct error *err)
+{
+	*replay = (struct replay){ .record = &job->record,
+		.tape = { { &job->record.out, -1, 0 },
+		    { &job->record.err, -1, 0 } } };
+	for (int i = 0; i < 2; i++) {
+		if (load(job, &replay->tape[i], err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static ssize_t
+read_back(const struct tape *tape, char *data, size_t size)
+{
+	ssize_t got = -1;
+
+	for (int tries = 0; got < 0 && tries < TRIES; tries++)
+		got = pread(tape->fd, data, size, (off_t)tape->at);
+	return got;
 }
 
 static int
@@ -49,11 +65,12 @@ play_file(struct tape *tape, int to, size_t size)
 	char data[16 * 1024];
 
 	while (size > 0) {
-		ssize_t got = read(
-		    tape->fd, data, size < sizeof(data) ? size : sizeof(data));
+		ssize_t got = read_back(
+		    tape, data, size < sizeof(data) ? size : sizeof(data));
 
 		if (got <= 0 || file_write_all(to, data, (size_t)got) < 0)
 			return -1;
+		tape->at += (size_t)got;
 		size -= (size_t)got;
 	}
 	return 0;
@@ -71,28 +88,26 @@ play(struct tape *tape, int to, size_t size)
 	return status;
 }
 
-int
-replay(struct job *job, struct error *err)
+/* A reader that is gone ends us as it would have ended the command. */
+void
+replay_print(struct replay *replay)
 {
-	const struct record *record = &job->record;
-	struct tape tapes[2] = { { .printed = &record->out },
-		{ .printed = &record->err } };
-	int status = load(job, &tapes[0], err);
+	const struct record *record = replay->record;
 
-	tapes[1].fd = -1;
-	if (status == 0)
-		status = load(job, &tapes[1], err);
-	/* A reader that is gone ends us as it would have ended the command. */
-	for (size_t i = 0; status == 0 && i < record->order_count; i++) {
+	for (size_t i = 0; i < record->order_count; i++) {
 		uint32_t which = record->order[i] & 1;
 
-		if (play(&tapes[which], which ? 2 : 1, record->order[i] >> 1) <
-		    0)
-			break;
+		if (play(&replay->tape[which], which ? 2 : 1,
+		        record->order[i] >> 1) < 0)
+			return;
 	}
+}
+
+void
+replay_close(struct replay *replay)
+{
 	for (int i = 0; i < 2; i++) {
-		if (tapes[i].fd >= 0)
-			close(tapes[i].fd);
+		if (replay->tape[i].fd >= 0)
+			close(replay->tape[i].fd);
 	}
-	return status;
 }

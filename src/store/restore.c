@@ -7,17 +7,20 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/aside.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "store/content.h"
 
-/* An output on its way: finished aside, then renamed into place. */
+/* An output on its way: finished aside, then put in place. */
 struct piece {
 	const struct output *output;
-	char *path, *temp; /* owned; temp is NULL if there is none */
+	char *path; /* owned */
+	struct aside file;
 	mode_t mode;
 	bool there; /* something is to be replaced: */
 	struct stat old;
@@ -28,7 +31,6 @@ struct job {
 	const struct restore *restore;
 	const struct record *record;
 	struct piece *piece; /* one for each output */
-	unsigned serial;
 };
 
 /* ---- a sink that ends in a file, sharing its storage if it can ---- */
@@ -281,23 +283,6 @@ fit(struct job *job, struct piece *piece, struct error *err)
 /* ---- building ---- */
 
 static int
-open_temp(struct job *job, struct piece *piece, struct error *err)
-{
-	size_t folder = standing_folder(job, piece->path);
-	char *temp = xasprintf("%.*s/.tarn-%d-%u", (int)folder, piece->path,
-	    (int)getpid(), job->serial++);
-	int fd = open(temp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, piece->mode);
-
-	if (fd < 0) {
-		(void)not_as_recorded(err, piece->path, strerror(errno));
-		free(temp);
-		return -1;
-	}
-	piece->temp = temp;
-	return fd;
-}
-
-static int
 fill_rewritten(const struct job *job, const struct output *output, int fd,
     struct error *err)
 {
@@ -349,80 +334,92 @@ is_same(const struct piece *piece)
 	    memcmp(data, output->contents.data, output->size) == 0;
 }
 
+/* Writing took set-id bits away, and the umask what it does. */
 static int
-build(struct job *job, struct piece *piece, struct error *err)
+set_mode(const struct job *job, struct piece *piece, struct error *err)
 {
-	const struct output *output = piece->output;
-	auto_close int fd = -1;
-	int outcome;
+	bool opened = piece->file.name && (piece->mode & 0600) != 0600;
 
-	if (output->type == OUTPUT_FOLDER)
-		return HIT;
-	if (output->type == OUTPUT_LINK) {
-		size_t folder = standing_folder(job, piece->path);
-
-		piece->temp = xasprintf("%.*s/.tarn-%d-%u", (int)folder,
-		    piece->path, (int)getpid(), job->serial++);
-		if (symlink(output->target, piece->temp) == 0)
-			return HIT;
-		return not_as_recorded(err, piece->path, strerror(errno));
-	}
-	piece->same = is_same(piece);
-	if (piece->same)
-		return HIT;
-	fd = open_temp(job, piece, err);
-	if (fd < 0)
-		return MISS;
-	outcome = fill(job, output, fd, err);
-	if (outcome != HIT)
-		return outcome;
-	/* Writing took set-id bits away. */
-	if ((piece->mode & (job->restore->umask | 07000)) != 0 &&
-	    fchmod(fd, piece->mode) < 0)
+	if ((opened || (piece->mode & (job->restore->umask | 07000)) != 0) &&
+	    fchmod(piece->file.fd, piece->mode) < 0)
 		return error_errno(
 		    err, "cannot set the mode of '%s'", piece->path);
-	if (output->flags & OUTPUT_TIME_SET) {
-		struct timespec times[2] = { { 0, UTIME_OMIT },
-			{ output->mtime_ns / 1000000000,
-			    output->mtime_ns % 1000000000 } };
-
-		if (futimens(fd, times) < 0)
-			return error_errno(
-			    err, "cannot set the time of '%s'", piece->path);
-	}
 	return HIT;
 }
 
+static int
+set_time(struct piece *piece, struct error *err)
+{
+	const struct output *output = piece->output;
+	struct timespec times[2] = { { 0, UTIME_OMIT },
+		{ output->mtime_ns / 1000000000,
+		    output->mtime_ns % 1000000000 } };
+
+	if ((output->flags & OUTPUT_TIME_SET) &&
+	    futimens(piece->file.fd, times) < 0)
+		return error_errno(
+		    err, "cannot set the time of '%s'", piece->path);
+	return HIT;
+}
+
+/* Files only: folders and links are made in their place, in no time. */
+static int
+build(struct job *job, struct piece *piece, struct error *err)
+{
+	struct error why = { 0 };
+	int outcome;
+
+	if (piece->output->type != OUTPUT_FILE)
+		return HIT;
+	piece->same = is_same(piece);
+	if (piece->same)
+		return HIT;
+	if (aside_open(&piece->file, piece->path,
+	        standing_folder(job, piece->path), piece->mode, &why) < 0)
+		return not_as_recorded(err, piece->path, strerror(why.sys));
+	outcome = fill(job, piece->output, piece->file.fd, err);
+	if (outcome == HIT)
+		outcome = set_mode(job, piece, err);
+	return outcome == HIT ? set_time(piece, err) : outcome;
+}
+
 /* ---- into place ---- */
+
+/* Closed at once: a program that is open for writing can't be run. */
+static int
+put_file(struct piece *piece, struct error *err)
+{
+	int status;
+
+	if (!piece->same) {
+		status =
+		    aside_put(&piece->file, piece->path, piece->there, err);
+		aside_release(&piece->file);
+		return status;
+	}
+	if (utimensat(AT_FDCWD, piece->path, NULL, 0) < 0)
+		return error_errno(
+		    err, "cannot set the time of '%s'", piece->path);
+	return 0;
+}
 
 static int
 put(struct job *job, struct piece *piece, struct error *err)
 {
 	const struct output *output = piece->output;
 
-	if (output->type == OUTPUT_FOLDER) {
+	switch (output->type) {
+	case OUTPUT_FILE: return put_file(piece, err) < 0 ? FAILED : HIT;
+	case OUTPUT_FOLDER:
 		if (mkdir(piece->path, output->mode | 0700) < 0)
 			return error_errno(
 			    err, "cannot create folder '%s'", piece->path);
-		return HIT;
-	}
-	if (piece->same) {
-		if (utimensat(AT_FDCWD, piece->path, NULL, 0) < 0)
+		break;
+	case OUTPUT_LINK:
+		if (symlink(output->target, piece->path) < 0)
 			return error_errno(
-			    err, "cannot set the time of '%s'", piece->path);
-		return HIT;
+			    err, "cannot create link '%s'", piece->path);
 	}
-	/* To exchange the two is as atomic as to replace one, and does not make
-	 * ext4 write the new one's data out first. The old one then goes, by the
-	 * temporary name. */
-	if (piece->there &&
-	    renameat2(AT_FDCWD, piece->temp, AT_FDCWD, piece->path,
-	        RENAME_EXCHANGE) == 0)
-		return HIT;
-	if (rename(piece->temp, piece->path) < 0)
-		return error_errno(
-		    err, "cannot put '%s' in place", piece->path);
-	free(take(piece->temp));
 	return HIT;
 }
 
@@ -442,8 +439,6 @@ finish_folder(struct job *job, struct piece *piece, struct error *err)
 static int
 prepare(struct job *job, struct error *err)
 {
-	for (size_t i = 0; i < job->record->count; i++)
-		job->piece[i].output = &job->record->outputs[i];
 	for (size_t i = 0; i < job->record->count; i++) {
 		struct piece *piece = &job->piece[i];
 
@@ -468,30 +463,64 @@ each(struct job *job,
 	return outcome;
 }
 
+/* All files are open until they are in place. */
+#define FEW 200
+
+static void
+allow_files(const struct record *record, struct rlimit *before)
+{
+	struct rlimit limit;
+
+	before->rlim_max = 0;
+	if (record->count <= FEW || getrlimit(RLIMIT_NOFILE, before) < 0)
+		return;
+	limit = *before;
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static void
+release(struct job *job)
+{
+	for (size_t i = 0; i < job->record->count; i++) {
+		aside_release(&job->piece[i].file);
+		free(job->piece[i].path);
+	}
+	free(job->piece);
+}
+
+static int
+restore_all(struct job *job, struct error *err)
+{
+	int outcome = prepare(job, err);
+
+	if (outcome == HIT)
+		outcome = each(job, fit, err);
+	if (outcome == HIT)
+		outcome = each(job, build, err);
+	if (outcome == HIT)
+		outcome = each(job, put, err);
+	if (outcome == HIT)
+		outcome = each(job, finish_folder, err);
+	return outcome;
+}
+
 enum outcome
 restore_outputs(const struct restore *restore, const struct record *record,
     struct error *err)
 {
 	struct job job = { .restore = restore, .record = record };
+	struct rlimit before;
 	int outcome;
 
 	job.piece = xmalloc(record->count * sizeof(*job.piece) + 1);
-	memset(job.piece, 0, record->count * sizeof(*job.piece));
-	outcome = prepare(&job, err);
-	if (outcome == HIT)
-		outcome = each(&job, fit, err);
-	if (outcome == HIT)
-		outcome = each(&job, build, err);
-	if (outcome == HIT)
-		outcome = each(&job, put, err);
-	if (outcome == HIT)
-		outcome = each(&job, finish_folder, err);
-	for (size_t i = 0; i < record->count; i++) {
-		if (job.piece[i].temp)
-			(void)unlink(job.piece[i].temp);
-		free(job.piece[i].temp);
-		free(job.piece[i].path);
-	}
-	free(job.piece);
+	for (size_t i = 0; i < record->count; i++)
+		job.piece[i] = (struct piece){ .output = &record->outputs[i],
+			.file = ASIDE_INIT };
+	allow_files(record, &before);
+	outcome = restore_all(&job, err);
+	release(&job);
+	if (before.rlim_max)
+		(void)setrlimit(RLIMIT_NOFILE, &before);
 	return outcome;
 }

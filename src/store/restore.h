@@ -7,7 +7,8 @@
 /*
  * Putting a record's outputs where the command would have put them, so that
  * nobody can tell the difference: each file appears whole and at once, with the
- * present as its time, and shares no storage that a later write could damage.
+ * present as its time, and shares no storage that a later write could damage. Who
+ * is killed half way leaves some outputs in place and the others untouched.
  *
  * A record is not trusted: a path that is none of ours to write is ERROR_CORRUPT.
  */

@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/aside.h"
 #include "base/file.h"
 #include "base/mem.h"
 
@@ -193,52 +194,50 @@ header_fits(int fd)
 }
 
 static int
-open_temp(char *temp, struct error *err)
+fill_new(int fd, const char *path, struct error *err)
 {
-	size_t size = strlen(temp);
-	int fd = mkostemp(temp, O_CLOEXEC);
+	struct header header = { TABLE_MAGIC, SLOTS, sizeof(struct slot) };
 
-	if (fd < 0 && errno == ENOENT) {
-		if (file_make_parents(temp, err) < 0)
-			return -1;
-		memcpy(temp + size - 6, "XXXXXX", 6);
-		fd = mkostemp(temp, O_CLOEXEC);
-	}
-	return fd < 0 ? error_errno(err, "cannot create '%s'", temp) : fd;
+	if (file_write_all(fd, &header, sizeof(header)) < 0 ||
+	    ftruncate(fd, (off_t)FILE_SIZE) < 0)
+		return error_errno(err, "cannot create '%s'", path);
+	return 0;
 }
 
 /* Another process may have made one a moment ago; who was first wins, or what the
  * others put would be lost. Replacing what is none is for any of them. */
 static int
-publish(const char *temp, const char *path, bool replace)
+publish(struct aside *file, const char *path, bool replace, struct error *err)
 {
+	int status;
+
 	if (replace)
-		return rename(temp, path);
-	if (link(temp, path) == 0)
-		return unlink(temp);
-	return errno == EEXIST ? -1 : rename(temp, path);
+		return aside_put(file, path, true, err);
+	status = aside_put_new(file, path, err);
+	if (status != 0)
+		return status < 0 ? -1 : 0;
+	close(file->fd);
+	file->fd = open(path, O_RDWR | O_CLOEXEC);
+	return file->fd < 0 ? error_errno(err, "cannot open '%s'", path) : 0;
 }
 
 /* A new table appears whole, in place of whatever was there. */
 static int
 create(const char *path, bool replace, struct error *err)
 {
-	struct header header = { TABLE_MAGIC, SLOTS, sizeof(struct slot) };
-	auto_free char *temp = xasprintf("%s.tmp-XXXXXX", path);
-	int fd = open_temp(temp, err), other = -1;
+	auto_aside file = ASIDE_INIT;
+	int fd;
 
-	if (fd < 0)
+	if (aside_start(&file, path, 0600, err) < 0 &&
+	    (err->sys != ENOENT || file_make_parents(path, err) < 0 ||
+	        aside_start(&file, path, 0600, err) < 0))
 		return -1;
-	if (file_write_all(fd, &header, sizeof(header)) == 0 &&
-	    ftruncate(fd, (off_t)FILE_SIZE) == 0 &&
-	    publish(temp, path, replace) == 0)
-		return fd;
-	error_errno(err, "cannot create '%s'", path);
-	if (err->sys == EEXIST)
-		other = open(path, O_RDWR | O_CLOEXEC);
-	(void)unlink(temp);
-	close(fd);
-	return other;
+	if (fill_new(file.fd, path, err) < 0 ||
+	    publish(&file, path, replace, err) < 0)
+		return -1;
+	fd = file.fd;
+	file.fd = -1;
+	return fd;
 }
 
 struct table *

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/aside.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "store/record.h"
@@ -27,9 +28,9 @@ capture_release(struct capture *capture)
 static int
 open_spool(struct capture *capture, const char *tarn_dir, struct error *err)
 {
-	capture->fd = open(tarn_dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	capture->fd = aside_nameless(tarn_dir, err);
 	if (capture->fd < 0)
-		return error_errno(err, "cannot spool what is printed");
+		return error_wrap(err, "cannot spool what is printed");
 	if (file_write_all(capture->fd, capture->data.data, capture->data.len) <
 	    0)
 		return error_errno(err, "cannot spool what is printed");

@@ -14,6 +14,7 @@
 #include <limits.h>
 #include <poll.h>
 #include <pty.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -78,6 +79,9 @@ struct supervisor {
 	pid_t stand_by;            /* the copy of us that does the rest */
 	bool hurry;                /* somebody may still wait for us */
 	bool ended;
+	bool met;   /* the listener is here, or there is none */
+	bool asked; /* a caller waits for the answer to `notif` */
+	bool blind; /* there is no memory to remember anything in */
 };
 
 /* ---- the accelerator's log ---- */
@@ -95,6 +99,8 @@ take_entry(void *arg, const struct ring_entry *entry)
 static void
 drain_ring(struct supervisor *s)
 {
+	if (s->blind)
+		return;
 	if (!ring_drain(&s->log, take_entry, s))
 		trace_refuse(s->trace, "the accelerator's log is damaged");
 	nested_drain(&s->nested);
@@ -164,6 +170,21 @@ opened_path(pid_t pid, const struct seccomp_data *data, char *path, size_t size)
 		path[0] = '\0';
 }
 
+/* Nothing but its death keeps a caller from its answer. */
+static bool
+let_it_go_on(struct supervisor *s)
+{
+	s->asked = false;
+	memset(s->answer, 0, sizeof(*s->answer));
+	s->answer->id = s->notif->id;
+	s->answer->flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
+	while (ioctl(s->listener, SECCOMP_IOCTL_NOTIF_SEND, s->answer) < 0) {
+		if (errno != EINTR && errno != EAGAIN && errno != EIO)
+			return false;
+	}
+	return true;
+}
+
 static void
 handle_for(void *arg, struct trace *trace)
 {
@@ -206,6 +227,8 @@ look_at_call(struct supervisor *s, pid_t pid, const struct seccomp_data *data)
 	struct nested_call call = call_of(pid, data);
 	char path[PATH_MAX];
 
+	if (s->blind)
+		return SEEN;
 	process_forget();
 	drain_ring(s);
 	opened_path(pid, data, path, sizeof(path));
@@ -248,19 +271,16 @@ answer_call(struct supervisor *s)
 			lose_listener(s, errno);
 		return; /* its caller was killed meanwhile */
 	}
+	s->asked = true;
 	seen = look_at_call(s, (pid_t)s->notif->pid, &s->notif->data);
 	if (seen == SEEN_NEST) {
-		if (nested_greet(&s->nested, s->listener, s->notif->id,
-		        (pid_t)s->notif->pid))
+		s->asked = !nested_greet(&s->nested, s->listener, s->notif->id,
+		    (pid_t)s->notif->pid);
+		if (!s->asked)
 			return;
 		trace_refuse(s->trace, "it ran tarn-exec, which can't be told");
 	}
-	memset(s->answer, 0, sizeof(*s->answer));
-	s->answer->id = s->notif->id;
-	s->answer->flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
-	while (ioctl(s->listener, SECCOMP_IOCTL_NOTIF_SEND, s->answer) < 0) {
-		if (errno == EINTR)
-			continue;
+	if (!let_it_go_on(s)) {
 		/* Killed: whatever it said, it did not come to pass. Else the
 		 * kernel is too old for calls that go on. */
 		if (errno != ENOENT)
@@ -429,6 +449,20 @@ run(const struct trace *trace, char *const *env)
 	execve("/bin/sh", words, env);
 }
 
+/*
+ * Whoever kills us means the command, too. Nor may it go on without us, when its
+ * calls fail. The end at which we would have taken the listener goes first: as long
+ * as it is open, a listener that is on its way counts as watched.
+ */
+static void
+die_with(pid_t parent, int end)
+{
+	close(end);
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(128 + SIGKILL);
+}
+
 static void
 ask_listener(struct supervisor *s, int channel)
 {
@@ -470,12 +504,13 @@ be_observed(struct supervisor *s, int channel)
 }
 
 static void
-become_command(struct supervisor *s, int channel)
+become_command(struct supervisor *s, pid_t parent, const int channel[2])
 {
 	struct trace *trace = s->trace;
 	char *const *env = trace->environment;
 	int error;
 
+	die_with(parent, channel[0]);
 	for (int i = 0; i < 2; i++) {
 		if (s->stream[i].child >= 0)
 			dup2(s->stream[i].child, i + 1);
@@ -484,17 +519,17 @@ become_command(struct supervisor *s, int channel)
 		dup2(s->stream[0].child, 2);
 	if (trace->input >= 0)
 		dup2(trace->input, 0);
-	if (s->ring)
-		env = accelerated_environment(s);
 	signal(SIGCHLD, s->old_child);
 	signal(SIGPIPE, s->old_pipe);
 	signal(SIGXFSZ, trace->file_size_signal);
 	sigprocmask(SIG_SETMASK, &s->old_mask, NULL);
+	if (s->ring)
+		env = accelerated_environment(s);
 	if (trace->observe && !trace->nest)
-		be_observed(s, channel);
+		be_observed(s, channel[1]);
 	run(trace, env);
 	error = errno;
-	(void)!write(channel, &error, sizeof(error));
+	(void)!write(channel[1], &error, sizeof(error));
 	_exit(error == ENOENT ? 127 : 126);
 }
 
@@ -604,7 +639,7 @@ start_following(struct supervisor *s)
 static void
 start_observing(struct supervisor *s)
 {
-	events_started(s->trace, s->trace->program);
+	s->met = true;
 	if (s->trace->by_ptrace)
 		start_following(s);
 	else
@@ -614,6 +649,7 @@ start_observing(struct supervisor *s)
 static int
 start(struct supervisor *s, struct error *err)
 {
+	pid_t us = getpid();
 	int channel[2];
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, channel) < 0)
@@ -625,15 +661,11 @@ start(struct supervisor *s, struct error *err)
 	s->pid = fork();
 	if (s->pid < 0)
 		return error_errno(err, "cannot fork");
-	if (s->pid == 0) {
-		close(channel[0]); /* or it would wait for itself */
-		become_command(s, channel[1]);
-	}
+	if (s->pid == 0)
+		become_command(s, us, channel);
 	close(channel[1]);
 	close_child_ends(s);
 	s->channel = channel[0];
-	if (s->trace->observe && !s->trace->nest)
-		start_observing(s);
 	return 0;
 }
 
@@ -666,10 +698,20 @@ end_stream(struct stream *stream)
 }
 
 static void
+remember(struct supervisor *s, int which, const char *data, size_t size)
+{
+	struct error err = { 0 };
+
+	note_order(s->trace, size, (uint32_t)which);
+	if (capture_add(s->stream[which].capture, s->trace->tarn_dir, data,
+	        size, &err) < 0)
+		trace_refuse(s->trace, "%s", err.text);
+}
+
+static void
 pass_on(struct supervisor *s, int which)
 {
 	struct stream *stream = &s->stream[which];
-	struct error err = { 0 };
 	char data[CHUNK];
 	ssize_t got = read(stream->from, data, sizeof(data));
 
@@ -679,10 +721,8 @@ pass_on(struct supervisor *s, int which)
 		end_stream(stream);
 		return;
 	}
-	note_order(s->trace, (size_t)got, (uint32_t)which);
-	if (capture_add(stream->capture, s->trace->tarn_dir, data, (size_t)got,
-	        &err) < 0)
-		trace_refuse(s->trace, "%s", err.text);
+	if (!s->blind)
+		remember(s, which, data, (size_t)got);
 	if (file_write_all(stream->to, data, (size_t)got) < 0) {
 		/* As the command would see it: its next write fails. */
 		stream->broken = true;
@@ -907,7 +947,7 @@ supervise(struct supervisor *s)
 		leave_behind(s);
 	drain_ring(s);
 	nested_finish(&s->nested);
-	if (s->trace->nest)
+	if (s->trace->nest && !s->blind)
 		ask_outer(s->trace);
 	if (s->log.unfinished_count > 0)
 		trace_refuse(s->trace,
@@ -938,10 +978,9 @@ finish(struct supervisor *s)
 	const int fds[] = { s->listener, s->signals, s->channel, s->ring_fd,
 		s->stand_in, s->stream[0].from, s->stream[1].from };
 
-	if (s->trace->denied) { /* all is to be as before for the next try */
-		signal(SIGCHLD, s->old_child);
+	signal(SIGCHLD, s->old_child);
+	if (s->trace->denied) /* all is to be as before for the next try */
 		signal(SIGPIPE, s->old_pipe);
-	}
 	sigprocmask(SIG_SETMASK, &s->old_mask, NULL);
 	for (size_t i = 0; i < sizeof(fds) / sizeof(*fds); i++) {
 		if (fds[i] >= 0)
@@ -955,6 +994,56 @@ finish(struct supervisor *s)
 	free(s->library);
 	free(s->notif);
 	free(s->answer);
+}
+
+/* Without memory, before the command is there: as it was for us, it is for it. */
+static struct supervisor *early;
+static void (*exhausted_outside)(void);
+
+static void
+give_up_early(void)
+{
+	signal(SIGCHLD, early->old_child);
+	signal(SIGPIPE, early->old_pipe);
+	sigprocmask(SIG_SETMASK, &early->old_mask, NULL);
+	if (exhausted_outside)
+		exhausted_outside();
+}
+
+static sigjmp_buf exhausted;
+
+static void
+go_on_blind(void)
+{
+	siglongjmp(exhausted, 1);
+}
+
+static void
+become_blind(struct supervisor *s)
+{
+	s->blind = true;
+	trace_refuse(s->trace, "there was no memory to observe it");
+	nested_release(&s->nested);
+	if (s->asked)
+		(void)let_it_go_on(s);
+}
+
+/* The command runs, and has to go on when we have no memory left for it. What was
+ * lost on the way there is lost. */
+static void
+see_it_through(struct supervisor *s)
+{
+	if (sigsetjmp(exhausted, 0) == 0) {
+		/* Who is traced and stopped could not be let go. */
+		mem_exhausted = s->trace->by_ptrace ? NULL : go_on_blind;
+		if (s->trace->observe && !s->trace->nest)
+			events_started(s->trace, s->trace->program);
+	} else
+		become_blind(s);
+	if (!s->met && s->trace->observe && !s->trace->nest)
+		start_observing(s);
+	if (s->trace->denied == 0)
+		supervise(s);
 }
 
 int
@@ -986,9 +1075,13 @@ trace_run(struct trace *trace, struct error *err)
 	}
 	if (trace->observe && trace->accelerate)
 		open_ring(&s);
+	early = &s;
+	exhausted_outside = mem_exhausted;
+	mem_exhausted = give_up_early;
 	status = trace->denied ? 0 : start(&s, err);
 	if (status == 0 && trace->denied == 0)
-		supervise(&s);
+		see_it_through(&s);
+	mem_exhausted = exhausted_outside;
 	trace->wall_us = (uint64_t)(now_us() - begin);
 	finish(&s);
 	return status;

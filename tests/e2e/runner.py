@@ -69,7 +69,7 @@ def main(here, words):
             full, status, text, took = done.result()
             what = {0: "ok", 77: "skip"}.get(status, "not ok")
             counts[what] += 1
-            detail = ": " + text.strip() if what == "skip" else "\n" + text if what == "not ok" else ""
+            detail = "\n" + text if what == "not ok" else ": " + "; ".join(text.splitlines()) if text else ""
             print(f"{what} {full} ({took:.1f} s){detail}", flush=True)
     skipped = f", {counts['skip']} skipped" if counts["skip"] else ""
     print(f"{counts['ok']} passed, {counts['not ok']} failed{skipped}")
