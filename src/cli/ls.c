@@ -27,7 +27,8 @@ add_label(void *arg, const char *label)
 	struct ls *ls = arg;
 
 	ls->labelled |= ls->label && strcmp(ls->label, label) == 0;
-	buf_add(&ls->labels, ls->as_json ? "," : " ", ls->labels.len > 0);
+	if (ls->labels.len > 0)
+		buf_addf(&ls->labels, ls->as_json ? "," : ", ");
 	if (ls->as_json)
 		json_text(&ls->labels, label);
 	else

@@ -61,7 +61,8 @@ fetch_record(struct job *job, const struct digest *fingerprint)
 	    location_read_checked(job->tree, &key, sink, &check, &err);
 
 	if (check.damage.kind != ERROR_NONE)
-		job_note(job, "%s: %s", check.damage.text, fetch.why.text);
+		job_note(job, "%s%s%s", check.damage.text,
+		    fetch.why.text[0] ? ": " : "", fetch.why.text);
 	else if (outcome == FAILED)
 		job_note(job, "%s", err.text);
 	buf_release(&fetch.data);
@@ -201,6 +202,26 @@ try_list(void *arg, struct location *leaf, const char *data, size_t size)
 	return found;
 }
 
+static void
+add_errors(void *arg, struct location *leaf)
+{
+	*(uint32_t *)arg += leaf->counts.errors;
+}
+
+/* Leaves that failed were passed over: one question more tells why. */
+static void
+note_failure(struct job *job, const struct key *key)
+{
+	auto_sink *out = sink_null();
+	struct error err = { 0 };
+	uint32_t errors = 0;
+
+	location_each_leaf(job->tree, add_errors, &errors);
+	if (errors > 0 && !job->note[0] &&
+	    location_read(job->tree, key, out, &err) == FAILED)
+		job_note(job, "%s", err.text);
+}
+
 void
 lookup(struct job *job)
 {
@@ -214,4 +235,6 @@ lookup(struct job *job)
 		return;
 	job->found =
 	    location_read_each(job->tree, &key, RECORD_MAX, try_list, &search);
+	if (!job->found)
+		note_failure(job, &key);
 }

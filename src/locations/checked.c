@@ -1,4 +1,6 @@
 /* Reading past what is damaged. */
+#include <errno.h>
+
 #include "locations/location.h"
 
 struct search {
@@ -10,16 +12,17 @@ struct search {
 
 /* The first one is told of, and what became of it. */
 static void
-note_damage(
-    struct search *search, const struct location *leaf, const char *fate)
+note_damage(struct search *search, const struct location *leaf,
+    const char *what, const char *fate)
 {
 	char hex[DIGEST_HEX + 1];
 
 	if (search->check->damage.kind == ERROR_NONE)
 		error_set(&search->check->damage, ERROR_CORRUPT,
-		    "%s %s is damaged in '%s'%s",
+		    "%s %s %s in '%s'%s",
 		    search->key->space == KEY_BLOB ? "blob" : "record",
-		    digest_hex(&search->key->digest, hex), leaf->label, fate);
+		    digest_hex(&search->key->digest, hex), what, leaf->label,
+		    fate);
 }
 
 /* `reached`: a removal would come here, too. */
@@ -31,18 +34,41 @@ see_to_damage(struct search *search, struct location *leaf, bool reached)
 	    location_remove(leaf, search->key, &err) == HIT;
 
 	search->removed |= gone;
-	note_damage(search, leaf, gone ? " and was removed" : "");
+	note_damage(search, leaf, "is damaged", gone ? " and was removed" : "");
+}
+
+/* What its owner or the disk won't let anybody read is as good as damaged: while
+ * it is there, no other takes its place. */
+static bool
+is_unreadable(const struct error *err)
+{
+	return err->kind == ERROR_SYSTEM &&
+	    (err->sys == EACCES || err->sys == EPERM || err->sys == EIO);
+}
+
+static void
+see_to_unreadable(struct search *search, struct location *leaf, bool reached)
+{
+	struct error err;
+
+	if (!search->check->mend || !reached ||
+	    location_remove(leaf, search->key, &err) != HIT)
+		return;
+	search->removed = true;
+	note_damage(search, leaf, "can't be read", " and was removed");
 }
 
 static enum outcome
 read_leaf(struct search *search, struct location *leaf, bool reached)
 {
-	struct error err; /* whoever fails is passed over */
+	struct error err = { 0 }; /* whoever fails is passed over */
 	enum outcome outcome;
 
 	if (sink_reset(search->out, &err) < 0)
 		return FAILED;
 	outcome = location_read(leaf, search->key, search->out, &err);
+	if (outcome == FAILED && is_unreadable(&err))
+		see_to_unreadable(search, leaf, reached);
 	if (outcome != HIT || search->check->is_whole(search->check->arg))
 		return outcome;
 	see_to_damage(search, leaf, reached);
@@ -90,11 +116,14 @@ location_read_checked(struct location *loc, const struct key *key,
 	enum outcome outcome = location_read(loc, key, out, err);
 
 	check->damage = (struct error){ .kind = ERROR_NONE };
-	if (outcome != HIT || check->is_whole(check->arg))
+	if (outcome == MISS || (outcome == FAILED && !is_unreadable(err)) ||
+	    (outcome == HIT && check->is_whole(check->arg)))
 		return outcome;
 	if (read_leaves(&search, loc, true) != HIT) {
+		if (outcome == FAILED && check->damage.kind == ERROR_NONE)
+			return FAILED;
 		if (check->damage.kind == ERROR_NONE)
-			note_damage(&search, loc->served, "");
+			note_damage(&search, loc->served, "is damaged", "");
 		*err = check->damage;
 		return FAILED;
 	}

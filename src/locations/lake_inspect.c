@@ -309,7 +309,9 @@ check_ours(struct check *check, const char *path, const char *name,
 {
 	struct prefix none = { .len = 0 };
 
-	if (S_ISREG(st->st_mode))
+	if (S_ISREG(st->st_mode) && strcmp(name, "config") == 0)
+		check_mode(check, path, st, check->perm & 0444, 0400);
+	else if (S_ISREG(st->st_mode))
 		check_mode(check, path, st, check->perm & 0666, 0600);
 	if (!S_ISDIR(st->st_mode))
 		return;
@@ -321,12 +323,50 @@ check_ours(struct check *check, const char *path, const char *name,
 	check->in_index = false;
 }
 
+static int
+pass_over(void *arg, const char *label)
+{
+	return 0;
+}
+
+/* Labels of one blob, which are lost if they can't be understood. */
+static void
+check_labels(struct check *check, const char *path, const char *name,
+    const struct stat *st, void *arg)
+{
+	struct prefix prefix = *(const struct prefix *)arg;
+	auto_free char *hex = xasprintf("%.*s", DIGEST_HEX - 2, name);
+	struct error err = { 0 };
+	struct digest digest;
+	int rc = 0;
+
+	if (!extend(&prefix, hex))
+		return;
+	if (S_ISDIR(st->st_mode)) {
+		each_entry(check, path, check_labels, &prefix);
+		return;
+	}
+	if (!digest_parse(&digest, prefix.hex) ||
+	    lake_labels(check->lake, &digest, pass_over, NULL, &err) != FAILED)
+		return;
+	if (check->mend)
+		rc = err.kind == ERROR_CORRUPT ? unlink(path)
+		                               : chmod(path, 0777);
+	tell_tried(check, path, err.text, "a list of labels", rc);
+}
+
 /* In `tools/`, the rest is the Python library's, and everybody may write there. */
 static void
 check_tools(struct check *check, const char *path, const char *name,
     const struct stat *st, void *arg)
 {
-	if (strcmp(name, "tarn-exec") != 0 || !S_ISDIR(st->st_mode))
+	struct prefix none = { .len = 0 };
+
+	if (!S_ISDIR(st->st_mode))
+		return;
+	if (strcmp(name, "labels") == 0)
+		each_entry(check, path, check_labels, &none);
+	if (strcmp(name, "tarn-exec") != 0)
 		return;
 	check_folder(check, path, st);
 	each_entry(check, path, check_ours, NULL);
@@ -369,22 +409,16 @@ check_top(struct check *check, const char *path, const char *name,
 
 /* ---- config.yml ---- */
 
-/* "levels:\n- 1\n- -1\n", or for messages "levels: [1, -1]" */
+/* "levels: [1, -1]" */
 static void
-format_layout(const struct layout *layout, bool flow, struct buf *to)
+format_layout(const struct layout *layout, struct buf *to)
 {
 	bool usual = layout_equal(layout, &layout_default);
 
-	buf_addf(to, "levels:%s", flow ? " [" : "\n");
-	for (size_t i = 0; i < layout->count; i++) {
-		int level = usual && i == 1 ? -1 : (int)layout->bytes[i];
-
-		if (flow)
-			buf_addf(to, "%s%d", i ? ", " : "", level);
-		else
-			buf_addf(to, "- %d\n", level);
-	}
-	buf_add(to, "]", flow);
+	for (size_t i = 0; i < layout->count; i++)
+		buf_addf(to, "%s%d", i ? ", " : "levels: [",
+		    usual && i == 1 ? -1 : (int)layout->bytes[i]);
+	buf_add(to, "]", 1);
 }
 
 /* The old one stays under another name: it may have said more. */
@@ -392,12 +426,14 @@ static int
 write_layout(struct check *check, const char *path)
 {
 	auto_free char *kept = xasprintf("%s.damaged", path);
+	struct lake_config config = check->lake->config;
 	struct error err = { 0 };
 	auto_buf text = BUF_INIT;
 
 	if (rename(path, kept) < 0 && errno != ENOENT)
 		return -1;
-	format_layout(&check->lake->layout, false, &text);
+	config.layout = check->lake->layout;
+	lake_config_format(&config, &text);
 	return file_replace(
 	    path, text.data, text.len, 0644 | (check->perm & 0444), &err);
 }
@@ -424,7 +460,7 @@ check_config(struct check *check)
 		return; /* nothing has been written yet */
 	if (check->has_other && !check->fits)
 		lake->layout = check->other;
-	format_layout(&lake->layout, true, &wanted);
+	format_layout(&lake->layout, &wanted);
 	tell_tried(check, path,
 	    there < 0        ? err.text
 	        : there == 0 ? "no such file"

@@ -269,7 +269,7 @@ void location_contains_batch(struct location *loc,
  * A read of a value that shows whether it is whole: blobs by their digest, what is
  * in the index by a check of its own. If what was read first is damaged, every
  * leaf is asked, nearest first, until one has it whole. With `mend`, leaves forget
- * what is damaged, as far as location_remove() would reach them, and what is whole
+ * what is damaged, or whose file nobody is let read, as far as location_remove() would reach them, and what is whole
  * is copied to nearer levels as after any read.
  */
 struct location_check {

@@ -28,6 +28,14 @@ copy three two
 TARN_TIERS="$PWD/two" tarn-exec --explain sh -c 'cat in; seq 20000 >big; cat in >>big; true' 2>&1 | plain
 echo 2 >in
 TARN_TIERS="$PWD/two" tarn-exec --explain sh -c 'cat in; seq 20000 >big; cat in >>big; true' 2>&1 | plain
+echo "labels go along, also to what was there:"
+echo labelled >f
+key=$(tarn write f --label one)
+copy d/lake two
+tarn write f --label two >all
+copy d/lake two
+TARN_TIERS="$PWD/two" tarn show "$key" | plain
+tarn rm "$key" >all
 echo "damage stays behind:"
 set -- d/lake/??/*
 chmod u+w "$1" && printf x | dd of="$1" bs=1 seek=99 conv=notrunc 2>all

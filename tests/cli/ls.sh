@@ -14,6 +14,10 @@ ls 5891
 tarn ls 59; echo "status $?"
 tarn ls 5G; echo "status $?"
 tarn ls 1 2; echo "status $?"
+echo "labels:"
+tarn write f --label one >all; tarn write f --label "two words" >all
+ls 58; ls --json 58
+ls --label one; ls --label other; tarn ls --label other; echo "status $?"
 echo "levels:"
 export TARN_TIERS="$PWD/one,$PWD/two"
 tarn write f >all

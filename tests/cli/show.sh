@@ -18,6 +18,10 @@ echo "a blob:"
 blob=$(tarn show "$record" | awk '$NF == "big" { print $(NF - 1) }')
 tarn show "$blob" | plain
 tarn show --json "$blob" | plain
+echo one >f
+tarn show "$(tarn write f --label first)" | plain
+tarn show --json "$(tarn write f --label "the second")" | plain
+tarn rm "$(tarn write f)" >all
 echo "in two places:"
 export TARN_TIERS="$PWD/d/lake,$PWD/two"
 tarn read "$record" 2>/dev/null

@@ -48,6 +48,14 @@ verify
 verify --repair
 verify; rm d/lake/??/mine
 verify
+echo "labels:"
+key=$(tarn write in --label x)
+for text in '' '["x"' '{}'; do
+	printf '%s' "$text" >"$(echo d/lake/tools/labels/*/*)"
+	verify
+done
+verify --repair
+tarn show "$key" | grep label; verify; tarn rm "$key" >all
 echo "config.yml:"
 for text in '' 'levels:
 - 1

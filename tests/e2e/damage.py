@@ -28,6 +28,7 @@ class Build:
         self.made = sorted(set(self.right) - set(self.before))
         for outcome in "miss", "hit":
             self.build(outcome)
+        subprocess.run([self.tarn, "write", "out.txt", "--label", "demo"], env=p.env, cwd=p.root, check=True, stdout=subprocess.DEVNULL)
 
     def become(self, user):
         """Root may read everything; modes only mean something to others."""
@@ -86,7 +87,7 @@ class Build:
         if below.startswith("lake/tools/tarn-exec/index/"):
             return "list" if b"tarn.PathSets" in open(path, "rb").read() else "record"
         if below.startswith("lake/tools/"):
-            return "aside"
+            return "labels" if below.endswith(".json") else "aside"
         if below == "lake/config.yml":
             return "config.yml"
         return "blob" if below.startswith("lake/") else below.split("/")[0]
@@ -164,6 +165,10 @@ def check_build_first(build, path, kind, change):
     assert set(outcomes) <= {"hit", "miss", "uncacheable"}, (what, events)
     if kind in WORDS and outcomes != ["hit"] * len(events):
         assert told(kind, events), f"{what}: untold in {events}"
+    if kind in WORDS:
+        build.build()
+        build.build("hit")  # without any repair, too
+        build.sound(f"after builds over {what}")
     if kind not in WORDS:
         equal(outcomes, ["hit"] * len(events), f"{what}: outcomes of {events}")
     status, found = build.verify("--repair")
@@ -173,7 +178,7 @@ def check_build_first(build, path, kind, change):
     build.build("hit")
 
 
-FOUND = {"blob", "record", "list", "config.yml"}  # what a repair has to find, whatever is wrong
+FOUND = {"blob", "record", "list", "labels", "config.yml"}  # what a repair has to find, whatever is wrong
 
 
 def check_verify_first(build, path, kind, change):
@@ -181,7 +186,7 @@ def check_verify_first(build, path, kind, change):
     damage(path, change)
     gone = change is missing
     status, found = build.verify()
-    if kind in FOUND and not (gone and kind in ("record", "list")):
+    if kind in FOUND and not (gone and kind in ("record", "list", "labels")):
         equal(status, 1, f"{what}: status of verify")
         key = "".join(path.split("/")[-2:])
         assert any(f.get("key") == key or f["path"] == path or key in f["found"] for f in found), f"{what}: {found}"
@@ -196,7 +201,7 @@ def every(p, changes, user=None, kinds=None):
     build = Build(p, user)
     files = build.files()
     classes = sorted(files.values())
-    for kind, least in ("blob", 3), ("record", 3), ("list", 3), ("config.yml", 1), ("digests", 1), ("config", 1), ("aside", 1):
+    for kind, least in ("blob", 3), ("record", 3), ("list", 3), ("config.yml", 1), ("digests", 1), ("config", 1), ("labels", 1), ("aside", 1):
         assert classes.count(kind) >= least, classes
     for path, kind in sorted(files.items()):
         if kinds and kind not in kinds:
