@@ -272,14 +272,13 @@ config_store_compiled(
 
 /* ---- the configuration in force ---- */
 
+/* Missing, damaged (*err says so) or outdated: it is written anew. */
 static bool
-load_current(const char *path, Tarn__Config **out)
+load_current(const char *path, Tarn__Config **out, struct error *err)
 {
 	Tarn__Config *config = NULL;
-	struct error ignored = { 0 };
 
-	/* Missing, damaged or outdated: it is written anew. */
-	if (config_load_compiled(path, &config, &ignored) < 0 || !config)
+	if (config_load_compiled(path, &config, err) < 0 || !config)
 		return false;
 	if (config_current(config)) {
 		*out = config;
@@ -307,12 +306,18 @@ find_in(const struct config_files *files, const char *tarn_dir,
     const char *root, const char *file, Tarn__Config **out, struct error *err)
 {
 	auto_free char *path = config_compiled_path(tarn_dir, files);
+	struct error damage = { 0 };
 
-	if (load_current(path, out))
+	if (load_current(path, out, &damage))
 		return 0;
-	if (compile(tarn_dir, root, file, err) < 0)
+	if (compile(tarn_dir, root, file, err) < 0 ||
+	    config_load_compiled(path, out, err) < 0)
 		return -1;
-	return config_load_compiled(path, out, err);
+	if (damage.kind == ERROR_NONE ||
+	    (damage.kind == ERROR_SYSTEM && damage.sys == ENOENT))
+		return 0;
+	*err = damage;
+	return 1;
 }
 
 int
@@ -327,11 +332,11 @@ config_find(const char *tarn_dir, const char *root, const char *file,
 	if (config_files_exist(&files))
 		result = find_in(&files, tarn_dir, root, file, &config, err);
 	config_files_release(&files);
-	if (result == 0 && config && config->trouble[0]) {
+	if (result >= 0 && config && config->trouble[0]) {
 		result = error_set(err, ERROR_USAGE, "%s", config->trouble);
 		tarn__config__free_unpacked(config, NULL);
 	}
-	if (result == 0)
+	if (result >= 0)
 		*out = config;
 	return result;
 }

@@ -78,7 +78,7 @@ int config_decode(
  * All of the above for tarn-exec: the configuration in force for the project at
  * `root`, compiled anew by the program `tarn` if need be. *out is NULL if nothing
  * is configured. -1 with what is wrong, for an event; the build goes on with the
- * default.
+ * default. 1: all is well, but the compiled form was damaged, as *err tells.
  */
 int config_find(const char *tarn_dir, const char *root, const char *file,
     Tarn__Config **out, struct error *err);

@@ -189,7 +189,7 @@ open_cache(struct job *job)
 		return;
 	}
 	if (config_find(job->tarn_dir, job->root, job->options.config,
-	        &job->config, &err) < 0)
+	        &job->config, &err) != 0)
 		job_note(job, "%s", err.text);
 	job->tree = open_tree(job, &err);
 	if (!job->tree) {
@@ -199,6 +199,10 @@ open_cache(struct job *job)
 	job->table = table_open(job->tarn_dir, &err);
 	if (!job->table)
 		job_note(job, "%s", err.text);
+	else if (table_is_anew(job->table))
+		job_note(job,
+		    "the digest table was damaged, or of another "
+		    "version, and is begun anew");
 }
 
 /* ---- where we are ---- */

@@ -565,6 +565,18 @@ check_size(
 	return 0;
 }
 
+/* An empty folder in an object's place is nothing, but in the way of everything. */
+static int
+publish(struct disk *disk, struct lake_file *file, const char *path,
+    bool replace, struct error *err)
+{
+	int rc = lake_publish(&disk->lake, file, path, 0444, replace, err);
+
+	if (rc > 0 || (rc < 0 && err->sys != EISDIR) || rmdir(path) < 0)
+		return rc;
+	return lake_publish(&disk->lake, file, path, 0444, replace, err);
+}
+
 static enum outcome
 store(struct disk *disk, const char *path, const struct key *key,
     struct source *in, bool replace, struct error *err)
@@ -577,7 +589,7 @@ store(struct disk *disk, const char *path, const struct key *key,
 	        &disk->lake, &file, digest_hex(&key->digest, hex), err) < 0 ||
 	    fill(&file, in, err) < 0 || check_size(&file, in, err) < 0)
 		return FAILED;
-	rc = lake_publish(&disk->lake, &file, path, 0444, replace, err);
+	rc = publish(disk, &file, path, replace, err);
 	if (rc < 0)
 		return FAILED;
 	return rc ? STORED : KEPT;

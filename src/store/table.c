@@ -34,6 +34,7 @@ struct header {
 
 struct table {
 	int fd;
+	bool anew;
 };
 
 static uint64_t
@@ -262,8 +263,14 @@ table_open(const char *dir, struct error *err)
 	if (fd < 0)
 		return NULL;
 	table = xmalloc(sizeof(*table));
-	*table = (struct table){ fd };
+	*table = (struct table){ fd, misfit };
 	return table;
+}
+
+bool
+table_is_anew(const struct table *table)
+{
+	return table->anew;
 }
 
 void

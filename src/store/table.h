@@ -44,6 +44,9 @@ enum table_flags {
 struct table *table_open(const char *dir, struct error *err);
 void table_close(struct table *table);
 
+/* Was something else in its place, damaged or of another version? */
+bool table_is_anew(const struct table *table);
+
 /* Look at every entry of the file `path`: -1 with ERROR_CORRUPT if it is no table,
  * or some of them are damaged, whose number *err tells. */
 int table_check(const char *path, struct error *err);

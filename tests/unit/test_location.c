@@ -536,6 +536,55 @@ Test(disk, makes_its_folder_again)
 	subject_close(&s);
 }
 
+Test(disk, stores_over_an_empty_folder)
+{
+	struct key key = hello_key();
+	struct subject s;
+
+	subject_open(&s, "disk(a)");
+	check_int(put(s.loc, &key, "hello\n", 6, WRITE_IF_ABSENT), STORED);
+	check_int(put(s.loc, &record, "one", 3, WRITE_REPLACE), STORED);
+	subject_shell(&s,
+	    "for f in a/58/* a/tools/tarn-exec/index/*/*; do"
+	    " rm -f $f; mkdir $f; done");
+	check(!has(s.loc, &key, "hello\n", 6));
+	check_int(put(s.loc, &key, "hello\n", 6, WRITE_IF_ABSENT), STORED);
+	check(has(s.loc, &key, "hello\n", 6));
+	check_int(put(s.loc, &record, "two", 3, WRITE_REPLACE), STORED);
+	check(has(s.loc, &record, "two", 3));
+	subject_close(&s);
+}
+
+static bool
+never(void *arg)
+{
+	return false;
+}
+
+/* What another user has, in a lake that both may write. */
+Test(disk, makes_room_where_nobody_may_read)
+{
+	struct key key = hello_key();
+	struct error fail = { 0 };
+	auto_sink *out = sink_null();
+	struct location_check check_ = { .is_whole = never, .mend = true };
+	struct subject s;
+
+	subject_open(&s, "disk(a)");
+	check_int(put(s.loc, &key, "hello\n", 6, WRITE_IF_ABSENT), STORED);
+	subject_shell(&s, "chmod 755 .; chmod -R a+rwX a; chmod 0 a/58/*");
+	if (geteuid() == 0)
+		check_int(seteuid(65534), 0);
+	check_int(
+	    location_read_checked(s.loc, &key, out, &check_, &fail), FAILED);
+	check(strstr(check_.damage.text, "can't be read"));
+	check_int(put(s.loc, &key, "hello\n", 6, WRITE_IF_ABSENT), STORED);
+	check(has(s.loc, &key, "hello\n", 6));
+	if (getuid() == 0)
+		check_int(seteuid(0), 0);
+	subject_close(&s);
+}
+
 Test(disk, refuses_a_value_that_is_not_as_long_as_announced)
 {
 	struct key key = hello_key();
