@@ -5,7 +5,7 @@ echo "nothing yet:"; ls
 echo hello >f
 key=$(tarn write f)
 head -c 3000000 /dev/zero >zeros
-zeros=$(tarn write zeros)
+tarn write zeros >all
 touch -d 2026-01-02T03:04:05Z "d/lake/58/$(echo "$key" | cut -c3-)"
 tarn ls 58 | sed "s|$PWD|.|"
 ls
