@@ -12,7 +12,7 @@
 #include "base/mem.h"
 #include "cli/cmd.h"
 #include "cli/config_json.h"
-#include "locations/location.h"
+#include "locations/collect.h"
 
 /* The bytes of `next`; the last of them fail unless all add up to `want`. */
 struct checked {
@@ -189,6 +189,7 @@ run(int argc, char **argv)
 		puts(digest_hex(&digest, hex));
 	if (status == 0)
 		status = add_labels(loc, &digest, &labels, &err);
+	location_collect_over(loc, false);
 	location_close(loc);
 	return status < 0 ? cmd_fail(&err) : CMD_OK;
 }

@@ -20,7 +20,8 @@
  *	key_compute()  what is known before it runs
  *	lookup()       path sets, fingerprints, a record
  *	restore        ... or run it under observation, and keep what it did
- *	job_close()    the event
+ *	job_tell()     the event
+ *	make_room()    ... if what was stored is too much
  *
  * Whatever fails on the way costs a miss and a note in the event. The command
  * runs all the same.
@@ -94,6 +95,10 @@ int path_set_push(struct job *job, const struct digest *name,
 
 /* keep.c: store what the run did; fills in outcome and reason. */
 void keep(struct job *job, struct trace *trace);
+
+/* room.c: if a location holds more than it may, start a process that removes what was
+ * used least. It takes its title from `argv`, main()'s. */
+void make_room(struct job *job, char **argv);
 
 /* declared.c */
 int declared_key(struct job *job, struct hasher *h, struct error *err);

@@ -512,6 +512,7 @@ main(int argc, char **argv)
 		return 0;
 	}
 	status = exec_command(&job);
+	make_room(&job, argv);
 	end_like(status);
 	status = job.status;
 	job_close(&job);

@@ -6,15 +6,32 @@
 /*
  * Make room in a location: what has not been used for longest goes first.
  *
- * Two walks through location_list(): the first counts the bytes by age, in steps
- * that grow with it (seconds up to a minute, then 3 %), the second removes. So a
- * few KiB of memory do for any number of entries, and "longest" is exact within
- * one step. What was used in the last minute stays unless nothing else is left.
+ * Nothing is sorted and nothing remembered of single entries: bytes are added up by
+ * age, in steps that grow with it (seconds up to a minute, then 3 %), and from the
+ * sums comes the age from which on entries go. So a few KiB of memory do for any
+ * number of entries, and "longest" is exact within one step. Up to some ten thousand
+ * entries the sums are those of all of them. Of more, they are those of a share of
+ * the keys, which are digests and so alike everywhere, and become better with each
+ * part of the location that is walked through: one walk does. It stops to remove
+ * when what is known to be too much is gone, and should it leave more than it may,
+ * another follows, whose sums are exact.
+ *
+ * Records, path sets and blobs are told apart by nothing but their age. What was
+ * used in the last minute stays unless nothing else is left.
+ *
+ * It may be killed at any time: what is removed is removed. Each run starts with
+ * another part, so that many that are killed early do the work of one.
  */
 struct collect_request {
 	uint64_t max_size; /* bytes; above it, go down to 80 %; 0: any size */
 	uint64_t max_age;  /* seconds since the last use; 0: any age */
+	bool own_size;     /* with a max_size of 0: the location's own */
 	bool dry_run;      /* only say what would go */
+	bool gentle;       /* pause often, so that others get at the disk */
+
+	/* Optional: called for each entry in each walk. */
+	void (*progress)(void *arg, const struct location_entry *entry);
+	void *arg;
 };
 
 struct collect_result {
@@ -23,10 +40,37 @@ struct collect_result {
 };
 
 /*
- * Returns 0, or -1 if the listing failed or entries could not be removed (the
- * last such error; the others were tried).
+ * HIT: done. MISS: another process is at it. FAILED: parts could not be listed or
+ * entries not be removed (the last such error; the others were tried). A kind that
+ * can't list or remove is left as it is, and nothing is in the result.
  */
-int location_collect(struct location *loc,
+enum outcome location_collect(struct location *loc,
+    const struct collect_request *request, struct collect_result *result,
+    struct error *err);
+
+/*
+ * A write never makes room by itself. Whoever has written asks afterwards whether a
+ * leaf of the tree holds more than it may, at no cost, and does something about it,
+ * now or in another process. How that went is between the locations and their
+ * counts of errors.
+ */
+bool location_is_over(struct location *tree);
+void location_collect_over(struct location *tree, bool gentle);
+
+/* For kinds: a location as parts with about as many entries each, of like ages. */
+struct collect_parts {
+	size_t count;
+	uint64_t bytes; /* in all of them, as far as known; 0: not known */
+	int (*list)(void *arg, size_t part, location_entry_fn *fn, void *fn_arg,
+	    struct error *err);
+	enum outcome (*remove)(
+	    void *arg, const struct location_entry *entry, struct error *err);
+	/* Optional: after each part, what was removed since the last call. */
+	void (*removed)(void *arg, uint64_t bytes);
+	void *arg;
+};
+
+enum outcome collect_parts(const struct collect_parts *parts,
     const struct collect_request *request, struct collect_result *result,
     struct error *err);
 

@@ -7,8 +7,8 @@
  * before: config.yml is looked at only when a blob isn't where it usually is, or
  * wasn't used for an hour and has to be marked.
  *
- * With a `max_size`, a write that takes the lake over it collects, unless another
- * process is at it.
+ * With a `max_size`, a write notes when the lake holds more; who collects then, and
+ * when, is up to the program.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -216,6 +216,7 @@ struct request {
 	const struct key *key;
 	struct sink *out; /* of a read */
 	struct stat st;   /* of what was found */
+	off_t replaced;   /* by a write, bytes */
 };
 
 typedef enum outcome place_fn(
@@ -439,15 +440,16 @@ remove_place(struct request *request, const char *path, struct error *err)
 	return lake_remove_object(path, err);
 }
 
+/* The value and all that belongs to it; it is not counted. */
 static enum outcome
-disk_remove(struct location *loc, const struct key *key, struct error *err)
+discard(struct disk *disk, const struct key *key, struct error *err)
 {
-	struct request request = { .disk = disk_of(loc), .key = key };
+	struct request request = { .disk = disk, .key = key };
 	enum outcome outcome = at_place(&request, remove_place, err);
 
 	if (outcome == HIT && key->space == KEY_BLOB) {
-		lake_unmark(&request.disk->lake, &key->digest);
-		lake_remove_labels(&request.disk->lake, &key->digest);
+		lake_unmark(&disk->lake, &key->digest);
+		lake_remove_labels(&disk->lake, &key->digest);
 	}
 	return outcome;
 }
@@ -500,35 +502,68 @@ disk_inspect(struct location *loc, bool mend, location_damage_fn *fn, void *arg,
 
 /* ---- keeping to a size ---- */
 
-/*
- * What could not be removed is not asked for again at each write: then the total
- * says that a tenth is free.
- */
+/* What config.yml says counts for everybody, what our own does for us. */
 static void
-collect(struct disk *disk, struct error *err)
+learn_limits(struct disk *disk)
 {
-	struct collect_request request = { .max_size = disk->max_size };
-	struct collect_result result;
-	auto_close int lock = lake_lock(&disk->lake, "gc.lock", err);
+	const struct lake_config *config = &disk->lake.config;
+	uint64_t max_size = disk->own_max_size;
 
-	if (lock < 0)
-		return;
-	lake_sweep(&disk->lake);
-	if (location_collect(&disk->base, &request, &result, err) < 0)
-		disk->base.counts.errors++;
-	if (result.bytes > disk->max_size)
-		result.bytes = disk->max_size - disk->max_size / 10;
-	lake_set_total(&disk->lake, result.bytes);
+	if (config->max_size && (!max_size || config->max_size < max_size))
+		max_size = config->max_size;
+	disk->max_size = max_size;
+	disk->free_disk_size = config->free_disk_size > disk->own_free_disk_size
+	    ? config->free_disk_size
+	    : disk->own_free_disk_size;
 }
 
 static void
-keep_to_size(struct disk *disk, uint64_t more)
+count_change(struct disk *disk, int64_t more)
 {
-	struct error err = { 0 }; /* the value is stored whatever happens */
+	lake_count(&disk->lake, &disk->base, disk->max_size, more);
+}
 
-	if (disk->max_size &&
-	    lake_add_total(&disk->lake, more) > disk->max_size)
-		collect(disk, &err);
+static bool
+disk_is_over(struct location *loc)
+{
+	struct lake *lake = &disk_of(loc)->lake;
+
+	return lake->over && !lake_is_collected(lake);
+}
+
+static enum outcome
+remove_entry(void *arg, const struct location_entry *entry, struct error *err)
+{
+	return discard(arg, &entry->key, err);
+}
+
+static enum outcome
+disk_collect(struct location *loc, const struct collect_request *request,
+    struct collect_result *result, struct error *err)
+{
+	struct disk *disk = disk_of(loc);
+	struct lake_collect collect = {
+		.leaf = loc, .remove = remove_entry, .arg = disk
+	};
+
+	if (lake_layout(&disk->lake, err) < 0)
+		return FAILED;
+	learn_limits(disk);
+	collect.max_size = disk->max_size;
+	return lake_collect(&disk->lake, &collect, request, result, err);
+}
+
+static enum outcome
+disk_remove(struct location *loc, const struct key *key, struct error *err)
+{
+	struct disk *disk = disk_of(loc);
+	struct request request = { .disk = disk, .key = key };
+	bool sized = at_place(&request, find_place, err) == HIT;
+	enum outcome outcome = discard(disk, key, err);
+
+	if (outcome == HIT && sized)
+		count_change(disk, -request.st.st_size);
+	return outcome;
 }
 
 /* ---- writing ---- */
@@ -595,21 +630,6 @@ store(struct disk *disk, const char *path, const struct key *key,
 	return rc ? STORED : KEPT;
 }
 
-/* What config.yml says counts for everybody, what our own does for us. */
-static void
-learn_limits(struct disk *disk)
-{
-	const struct lake_config *config = &disk->lake.config;
-	uint64_t max_size = disk->own_max_size;
-
-	if (config->max_size && (!max_size || config->max_size < max_size))
-		max_size = config->max_size;
-	disk->max_size = max_size;
-	disk->free_disk_size = config->free_disk_size > disk->own_free_disk_size
-	    ? config->free_disk_size
-	    : disk->own_free_disk_size;
-}
-
 static enum outcome
 check_room(struct disk *disk, uint64_t size, struct error *err)
 {
@@ -646,17 +666,19 @@ write_place(struct request *request, const char *path, struct source *in,
     bool replace, struct error *err)
 {
 	struct disk *disk = request->disk;
-	enum outcome there = replace ? MISS : find_place(request, path, err);
 	struct error ignored;
+	enum outcome there =
+	    find_place(request, path, replace ? &ignored : err);
 
-	if (there == FAILED)
+	if (there == FAILED && !replace)
 		return FAILED;
-	if (there == HIT && request->key->space == KEY_BLOB &&
+	request->replaced = there == HIT ? request->st.st_size : 0;
+	if (there == HIT && !replace && request->key->space == KEY_BLOB &&
 	    (uint64_t)request->st.st_size != in->size) {
 		replace = true;
 		/* It may be a folder. */
 		(void)lake_remove_object(path, &ignored);
-	} else if (there == HIT) {
+	} else if (there == HIT && !replace) {
 		note_use(request, path);
 		return KEPT;
 	}
@@ -667,9 +689,10 @@ write_place(struct request *request, const char *path, struct source *in,
 
 static enum outcome
 try_write(struct disk *disk, const struct key *key, struct source *in,
-    enum write_mode mode, struct error *err)
+    enum write_mode mode, off_t *replaced, struct error *err)
 {
 	struct request request = { .disk = disk, .key = key };
+	enum outcome outcome;
 	bool blob = key->space == KEY_BLOB;
 	auto_free char *path = NULL;
 	auto_free char *index = NULL;
@@ -680,8 +703,10 @@ try_write(struct disk *disk, const struct key *key, struct source *in,
 	index = blob ? NULL : lake_index(&disk->lake);
 	path = layout_path(blob ? &disk->lake.layout : &layout_default,
 	    blob ? disk->lake.root : index, &key->digest);
-	return write_place(
+	outcome = write_place(
 	    &request, path, in, mode == WRITE_REPLACE && !blob, err);
+	*replaced = request.replaced;
+	return outcome;
 }
 
 static bool
@@ -702,12 +727,14 @@ disk_write(struct location *loc, const struct key *key, struct source *in,
     enum write_mode mode, struct error *err)
 {
 	struct disk *disk = disk_of(loc);
-	enum outcome outcome = try_write(disk, key, in, mode, err);
+	off_t replaced = 0;
+	enum outcome outcome = try_write(disk, key, in, mode, &replaced, err);
 
-	if (outcome == STORED)
-		keep_to_size(disk, in->size);
-	if (outcome == STORED)
+	if (outcome == STORED) {
 		mark(disk, key);
+		count_change(disk, (int64_t)in->size - replaced);
+		lake_sweep_daily(&disk->lake);
+	}
 	return outcome == FAILED && refused(err) ? DECLINED : outcome;
 }
 
@@ -724,4 +751,6 @@ const struct location_kind location_disk = {
 	.add_labels = disk_add_labels,
 	.labels = disk_labels,
 	.inspect = disk_inspect,
+	.collect = disk_collect,
+	.is_over = disk_is_over,
 };

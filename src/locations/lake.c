@@ -446,22 +446,3 @@ lake_open_tool(struct lake *lake, const char *name, struct error *err)
 	fd = open(path, O_RDWR | O_CLOEXEC);
 	return fd >= 0 ? fd : error_errno(err, "cannot open '%s'", path);
 }
-
-void
-lake_sweep(struct lake *lake)
-{
-	auto_free char *path = xasprintf("%s/.tmp", lake->root);
-	DIR *dir = opendir(path);
-	struct dirent *entry;
-	struct stat st;
-
-	if (!dir)
-		return;
-	while ((entry = readdir(dir))) {
-		if (fstatat(dirfd(dir), entry->d_name, &st,
-		        AT_SYMLINK_NOFOLLOW) == 0 &&
-		    S_ISREG(st.st_mode) && time(NULL) - st.st_mtime > 3600)
-			(void)unlinkat(dirfd(dir), entry->d_name, 0);
-	}
-	closedir(dir);
-}

@@ -22,6 +22,8 @@
  */
 #define LAKE_TOOLS "tools/tarn-exec"
 #define LAKE_INDEX LAKE_TOOLS "/index"
+#define LAKE_SIZE LAKE_TOOLS "/size"
+#define LAKE_LOCK LAKE_TOOLS "/gc.lock"
 
 /*
  * What a lake is to be like if it has to be made. `layout` has to be the lake's in
@@ -43,7 +45,10 @@ struct lake {
 	struct lake_stamp stamp;   /* of that config.yml */
 	mode_t perm;
 	gid_t gid;
-	uint64_t uncounted; /* bytes that the total doesn't know yet */
+	bool over;      /* the last lake_count() found too much in it */
+	bool counted;   /* all of it, by this process */
+	bool swept;     /* lake_sweep_daily() was called */
+	bool impatient; /* a lock was waited for in vain */
 };
 
 void lake_release(struct lake *lake);
@@ -143,21 +148,68 @@ enum outcome lake_remove_object(const char *path, struct error *err);
  */
 int lake_open_tool(struct lake *lake, const char *name, struct error *err);
 
-/* Its descriptor, locked until it is closed; -1 if another process has it. */
-int lake_lock(struct lake *lake, const char *name, struct error *err);
+/*
+ * What the lake holds, in LAKE_SIZE, counted by whoever writes and removes, so that
+ * nobody has to look at all of it. Each host adds in a place of its own, so that no
+ * addition is lost even where locks don't reach from one to the other, and nobody
+ * waits for a lock for more than 20 ms. What those who don't count (the Python library, rm) write or remove
+ * shows only when somebody looks at all of it and sets the total anew.
+ */
+struct lake_total {
+	uint64_t bytes;
+	uint64_t
+	    again; /* no collecting below this: the last one came no further */
+};
 
 /*
- * The bytes in the lake, in LAKE_TOOLS/size: eight bytes, little end first. It is an
- * estimate. Nobody waits long for its lock, and what others write or remove without
- * counting shows only when somebody counts anew.
- *
- * Adding returns the new total: UINT64_MAX if there was none, 0 if the lock was
- * busy, and then the next to be added includes this.
+ * Add to it, if it is kept. Returns 1; 0 if there is none, or none that can be
+ * believed, and it is to be set; -1 if it can't be opened.
  */
-uint64_t lake_add_total(struct lake *lake, uint64_t more);
-void lake_set_total(struct lake *lake, uint64_t total);
+int lake_add_total(struct lake *lake, int64_t more, struct lake_total *total);
+void lake_set_total(struct lake *lake, const struct lake_total *total);
 
-/* Remove what was left in `.tmp/` more than an hour ago by those who were killed. */
-void lake_sweep(struct lake *lake);
+/*
+ * After each change: so much more is in the lake. Sets lake->over if that is more
+ * than `max_size`; 0: there is no limit, and the total is kept only if it is there.
+ */
+void lake_count(
+    struct lake *lake, struct location *leaf, uint64_t max_size, int64_t more);
+
+/* As location_collect(), with the total kept right. */
+struct lake_collect {
+	struct location *leaf;
+	uint64_t max_size; /* for requests of its own_size; 0: none */
+	enum outcome (*remove)(
+	    void *arg, const struct location_entry *entry, struct error *err);
+	void *arg;
+};
+enum outcome lake_collect(struct lake *lake, const struct lake_collect *collect,
+    const struct collect_request *request, struct collect_result *result,
+    struct error *err);
+
+/*
+ * The right to collect, until the descriptor is closed: one process has it, as far
+ * as locks reach. It keeps two from doing the same work; if they do all the same,
+ * no harm is done. -1 if another one has it.
+ */
+int lake_lock(struct lake *lake, struct error *err);
+
+/* Has another process that right, or had it one less than a second ago? */
+bool lake_is_collected(struct lake *lake);
+
+/*
+ * Remove what was left in `.tmp/` more than an hour before `now` by those who were
+ * killed. The second does so if nobody did within a day, and once for each *lake.
+ */
+void lake_sweep(struct lake *lake, time_t now);
+void lake_sweep_daily(struct lake *lake);
+
+/*
+ * The part of lake_list() whose keys start with `first`, or all of it if the layout
+ * does not tell them apart by that: then there is one part.
+ */
+size_t lake_parts(const struct lake *lake);
+int lake_list_part(struct lake *lake, struct location *leaf, size_t first,
+    location_entry_fn *fn, void *arg, struct error *err);
 
 #endif

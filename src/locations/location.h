@@ -28,6 +28,8 @@
  */
 
 struct location;
+struct collect_request; /* collect.h */
+struct collect_result;
 
 /* The two name spaces of every cache: AC and CAS in the Remote Execution API. */
 enum key_space {
@@ -196,6 +198,16 @@ struct location_kind {
 	 * at hand to offer it.
 	 */
 	uint64_t (*limit)(struct location *loc);
+
+	/*
+	 * Optional, leaves only: remove what was not used for longest, in a way
+	 * of its own; and: has a write found that there is more than there may
+	 * be? It costs nothing to ask. Both are called through collect.h.
+	 */
+	enum outcome (*collect)(struct location *loc,
+	    const struct collect_request *request,
+	    struct collect_result *result, struct error *err);
+	bool (*is_over)(struct location *loc);
 
 	/* Composites only: the i-th location inside, borrowed; NULL past the end. */
 	struct location *(*member)(struct location *loc, size_t i);

@@ -4,7 +4,6 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/spool.h"
-#include "locations/collect.h"
 #include "support/check.h"
 #include "support/subject.h"
 
@@ -366,31 +365,4 @@ Test(spool, gives_back_what_it_took)
 		check_int(got.len, sizes[i]);
 		check(memcmp(got.data, data, sizes[i]) == 0);
 	}
-}
-
-Test(collect, says_what_it_would_remove)
-{
-	struct collect_request request = { .max_age = 3600, .dry_run = true };
-	struct collect_result result;
-	struct error err = { 0 };
-	struct subject s;
-
-	subject_open(&s, "fanout(disk(a),disk(b))");
-	for (unsigned i = 0; i < 10; i++) {
-		struct key key;
-		auto_free char *data = subject_value(i, 100, &key);
-
-		check_int(put(subject_leaf(&s, i % 2), &key, data, 100, 0), 1);
-	}
-	subject_shell(&s, "find a -type f -exec touch -d '2 hours ago' {} +");
-	check_int(location_collect(s.loc, &request, &result, &err), 0);
-	check_int(result.removed, 5);
-	check_int(result.bytes, 500);
-	request.dry_run = false;
-	check_int(location_collect(s.loc, &request, &result, &err), 0);
-	check_int(result.removed_bytes, 500);
-	check_int(location_collect(s.loc, &request, &result, &err), 0);
-	check_int(result.removed, 0);
-	check_int(result.entries, 5);
-	subject_close(&s);
 }
