@@ -12,6 +12,7 @@
 static const struct cmd *const cmds[] = {
 	&cmd_config,
 	&cmd_copy,
+	&cmd_gc,
 	&cmd_help,
 	&cmd_locations,
 	&cmd_ls,

@@ -17,6 +17,7 @@
 #include "cli/format.h"
 #include "cli/progress.h"
 #include "cli/tree.h"
+#include "locations/collect.h"
 #include "store/index.h"
 
 #define BATCH 64
@@ -140,6 +141,7 @@ flush(struct copy *copy)
 		spool_release(&copy->piece[i].spool);
 	}
 	copy->count = 0;
+	location_collect_over(copy->to, false);
 }
 
 /* The next to be written, from what its spool has got. */

@@ -53,7 +53,9 @@ part_of(const struct tree_node *whole, size_t i, struct tree_node *part)
 	part->level = level;
 	part->config = level ? level->location : config->members[i];
 	part->may_write &= !level || !level->read_only;
-	part->may_change &= !level || !level->read_only || !level->no_replicate;
+	/* What nothing is farther than gets no replicas. */
+	part->may_change &= !level || !level->read_only ||
+	    (!level->no_replicate && i + 1 < config->n_levels);
 	return part->loc != NULL;
 }
 

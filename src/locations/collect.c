@@ -77,7 +77,7 @@ goal(const struct collection *c, size_t step)
 {
 	double max = (double)c->request->max_size;
 
-	return step < YOUNG ? max : max * 0.8;
+	return step < YOUNG ? max * 0.95 : max * 0.8;
 }
 
 /* What is known stands for all parts alike. */
@@ -343,7 +343,7 @@ ask_leaf(void *arg, struct location *leaf)
 {
 	bool *over = arg;
 
-	*over |= leaf->kind->is_over && leaf->kind->is_over(leaf);
+	*over |= leaf->kind->is_over && leaf->kind->is_over(leaf, true);
 }
 
 bool
@@ -362,7 +362,7 @@ collect_leaf(void *arg, struct location *leaf)
 	struct collect_result result;
 	struct error err = { 0 };
 
-	if (leaf->kind->is_over && leaf->kind->is_over(leaf) &&
+	if (leaf->kind->is_over && leaf->kind->is_over(leaf, false) &&
 	    location_collect(leaf, request, &result, &err) == FAILED)
 		leaf->counts.errors++;
 }

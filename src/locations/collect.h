@@ -17,7 +17,8 @@
  * another follows, whose sums are exact.
  *
  * Records, path sets and blobs are told apart by nothing but their age. What was
- * used in the last minute stays unless nothing else is left.
+ * used in the last minute stays unless nothing else is left; of it only so much goes
+ * that 5 % are free.
  *
  * It may be killed at any time: what is removed is removed. Each run starts with
  * another part, so that many that are killed early do the work of one.
@@ -49,10 +50,10 @@ enum outcome location_collect(struct location *loc,
     struct error *err);
 
 /*
- * A write never makes room by itself. Whoever has written asks afterwards whether a
- * leaf of the tree holds more than it may, at no cost, and does something about it,
- * now or in another process. How that went is between the locations and their
- * counts of errors.
+ * A write never makes room by itself. Whoever has written does it afterwards where a
+ * leaf of the tree holds more than it may. To ask costs nothing; the answer is no,
+ * too, while somebody is at it and for a second after, so that a new process for it
+ * is not started in vain. How it went shows in the leaf's count of errors.
  */
 bool location_is_over(struct location *tree);
 void location_collect_over(struct location *tree, bool gentle);

@@ -524,11 +524,11 @@ count_change(struct disk *disk, int64_t more)
 }
 
 static bool
-disk_is_over(struct location *loc)
+disk_is_over(struct location *loc, bool idle)
 {
 	struct lake *lake = &disk_of(loc)->lake;
 
-	return lake->over && !lake_is_collected(lake);
+	return lake->over && !(idle && lake_is_collected(lake));
 }
 
 static enum outcome

@@ -202,12 +202,13 @@ struct location_kind {
 	/*
 	 * Optional, leaves only: remove what was not used for longest, in a way
 	 * of its own; and: has a write found that there is more than there may
-	 * be? It costs nothing to ask. Both are called through collect.h.
+	 * be, and, if `idle`, nobody is at it? It costs nothing to ask. Both are
+	 * called through collect.h.
 	 */
 	enum outcome (*collect)(struct location *loc,
 	    const struct collect_request *request,
 	    struct collect_result *result, struct error *err);
-	bool (*is_over)(struct location *loc);
+	bool (*is_over)(struct location *loc, bool idle);
 
 	/* Composites only: the i-th location inside, borrowed; NULL past the end. */
 	struct location *(*member)(struct location *loc, size_t i);
