@@ -226,9 +226,13 @@ lake_sweep(struct lake *lake, time_t now)
 
 	for (int i = 0; dir && i < SWEEP_MOST && (entry = readdir(dir)); i++) {
 		if (fstatat(dirfd(dir), entry->d_name, &st,
-		        AT_SYMLINK_NOFOLLOW) == 0 &&
-		    S_ISREG(st.st_mode) && now - st.st_mtime > SWEEP_AGE)
+		        AT_SYMLINK_NOFOLLOW) < 0 ||
+		    now - st.st_mtime <= SWEEP_AGE || entry->d_name[0] == '.')
+			continue;
+		if (S_ISREG(st.st_mode))
 			(void)unlinkat(dirfd(dir), entry->d_name, 0);
+		else if (S_ISDIR(st.st_mode)) /* if it is empty */
+			(void)unlinkat(dirfd(dir), entry->d_name, AT_REMOVEDIR);
 	}
 	if (dir)
 		closedir(dir);

@@ -360,7 +360,8 @@ Test(disk, sweeps_once_a_day)
 	fill(s.loc, 0, 1);
 	subject_shell(&s,
 	    "cd a/.tmp && echo >old && touch -d '2 hours ago' old &&"
-	    " echo >young && mkdir folder && touch -d '2 days ago' folder");
+	    " echo >young && mkdir empty folder && echo >folder/f && touch -d "
+	    "'2 days ago' empty folder");
 	reopen(&s, "disk(a)");
 	fill(s.loc, 1, 2); /* the lake is new */
 	check_int(subject_shell(&s, "test -e a/.tmp/old"), 0);
@@ -370,7 +371,8 @@ Test(disk, sweeps_once_a_day)
 	reopen(&s, "disk(a)");
 	fill(s.loc, 3, 4);
 	check_int(subject_shell(&s,
-	              "test ! -e a/.tmp/old -a -e a/.tmp/young -a -e"
+	              "test ! -e a/.tmp/old -a ! -e a/.tmp/empty -a -e "
+	              "a/.tmp/young -a -e"
 	              " a/.tmp/folder"),
 	    0);
 	subject_shell(&s, "cd a/.tmp; touch -d '2 hours ago' young");
@@ -379,7 +381,7 @@ Test(disk, sweeps_once_a_day)
 	check_int(subject_shell(&s, "test -e a/.tmp/young"), 0);
 	subject_shell(&s,
 	    "touch -d '25 hours ago' a/tools/tarn-exec/swept;"
-	    " rmdir a/.tmp/folder");
+	    " rm -r a/.tmp/folder");
 	reopen(&s, "disk(a)");
 	fill(s.loc, 5, 6);
 	check_int(subject_shell(&s, "test -z \"$(ls a/.tmp)\""), 0);
