@@ -34,18 +34,21 @@ struct action {
 	char *output;     /* absolute; the output that the words name, if one */
 	bool output_free; /* ... and its name is no part of the key */
 	char *depfile;    /* absolute, or NULL */
-	bool known;    /* every word is one that is known to leave the root and
+	bool known;     /* every word is one that is known to leave the root and
 	                  * the working directory out of the bytes, or to put
 	                  * them there in plain sight */
-	bool compiler; /* outputs replace files as well as nothing */
+	bool compiler;  /* a compiler or a linker: outputs replace files as well
+	                * as nothing, and its own variables are what counts */
+	bool no_source; /* ... that has no source to read, only what was
+	                 * compiled before */
 	bool accelerate;
 };
 
 struct action_kind {
 	const char *name; /* in events, options and reports */
 
-	/* Is this command one of ours? Looks at nothing but its words. */
-	bool (*claims)(char *const *argv);
+	/* Is this command one of ours? Looks at nothing but what is given. */
+	bool (*claims)(const struct action *action);
 
 	/* Fill in what the words tell. Never fails: what isn't understood makes
 	 * for a wider key. */
@@ -63,7 +66,8 @@ struct action_kind {
 };
 
 extern const struct action_kind *const action_kinds[]; /* NULL at the end */
-extern const struct action_kind action_compile, action_command;
+extern const struct action_kind action_compile, action_link, action_archive,
+    action_test, action_command;
 
 /* By name, NULL if there is none. */
 const struct action_kind *action_kind_named(const char *name);

@@ -10,7 +10,7 @@
 #include "trace/classify.h"
 
 static bool
-command_claims(char *const *argv)
+command_claims(const struct action *action)
 {
 	return true;
 }
@@ -18,7 +18,8 @@ command_claims(char *const *argv)
 static void
 command_describe(struct action *action)
 {
-	/* A link by a compiler driver asks as many questions as a compile. */
+	/* A compiler that says its version asks as many questions as one that
+	 * works. */
 	action->accelerate =
 	    classify_program(action->argv[0]) == PROGRAM_COMPILER;
 }

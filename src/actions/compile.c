@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "actions/action.h"
+#include "actions/compile.h"
 #include "actions/depfile.h"
 #include "actions/response.h"
 #include "base/mem.h"
@@ -75,12 +76,29 @@ static const struct option {
 	{ "-Wa,", JOINED, UNKNOWN },
 	{ "-Wp,", JOINED, UNKNOWN },
 	{ "-Wl,-O1", ALONE, PLAIN },
-	{ "-Wl,-z,relro", ALONE, PLAIN },
-	{ "-Wl,-z,now", ALONE, PLAIN },
-	{ "-Wl,-z,defs", ALONE, PLAIN },
+	{ "-Wl,-z,", JOINED, PLAIN },
 	{ "-Wl,--as-needed", ALONE, PLAIN },
+	{ "-Wl,--no-as-needed", ALONE, PLAIN },
 	{ "-Wl,--gc-sections", ALONE, PLAIN },
 	{ "-Wl,--no-undefined", ALONE, PLAIN },
+	{ "-Wl,--export-dynamic", ALONE, PLAIN },
+	{ "-Wl,--start-group", ALONE, PLAIN },
+	{ "-Wl,--end-group", ALONE, PLAIN },
+	{ "-Wl,--whole-archive", ALONE, PLAIN },
+	{ "-Wl,--no-whole-archive", ALONE, PLAIN },
+	{ "-Wl,-Bstatic", ALONE, PLAIN },
+	{ "-Wl,-Bdynamic", ALONE, PLAIN },
+	{ "-Wl,-Bsymbolic", JOINED, PLAIN },
+	{ "-Wl,--hash-style=", JOINED, PLAIN },
+	{ "-Wl,--build-id", JOINED, PLAIN },
+	{ "-Wl,--version-script", JOINED, PLAIN },
+	{ "-Wl,--dynamic-list", JOINED, PLAIN },
+	{ "-Wl,--exclude-libs", JOINED, PLAIN },
+	{ "-Wl,-soname", JOINED, PLAIN },
+	{ "-Wl,-h,", JOINED, PLAIN },
+	{ "-Wl,-rpath", JOINED, PLAIN },
+	{ "-Wl,--enable-new-dtags", ALONE, PLAIN },
+	{ "-Wl,--disable-new-dtags", ALONE, PLAIN },
 	{ "-Wl,", JOINED, LINKS },
 	{ "-W", JOINED, PLAIN },
 	{ "-march=native", ALONE, UNKNOWN },
@@ -95,7 +113,15 @@ static const struct option {
 	{ "-pthread", ALONE, PLAIN },
 	{ "-nostdinc", JOINED, PLAIN },
 	{ "-nostdlib", ALONE, PLAIN },
+	{ "-nodefaultlibs", ALONE, PLAIN },
+	{ "-nostartfiles", ALONE, PLAIN },
 	{ "-static", ALONE, PLAIN },
+	{ "-static-pie", ALONE, PLAIN },
+	{ "-static-libgcc", ALONE, PLAIN },
+	{ "-static-libstdc++", ALONE, PLAIN },
+	{ "-pie", ALONE, PLAIN },
+	{ "-no-pie", ALONE, PLAIN },
+	{ "-s", ALONE, PLAIN },
 	{ "-shared", ALONE, PLAIN },
 	{ "-rdynamic", ALONE, PLAIN },
 	{ "-undef", ALONE, PLAIN },
@@ -169,6 +195,9 @@ static const struct option {
 	{ "-fzero-call-used-regs=", JOINED, PLAIN },
 	{ "-ftrivial-auto-var-init=", JOINED, PLAIN },
 	{ "-fdelete-null-pointer-checks", ALONE, PLAIN },
+	{ "-fuse-ld=bfd", ALONE, PLAIN },
+	{ "-fuse-ld=gold", ALONE, PLAIN },
+	{ "-fuse-ld=lld", ALONE, PLAIN },
 	{ "-fsanitize=", JOINED, PLAIN },
 	{ "-fsanitize-undefined-trap-on-error", ALONE, PLAIN },
 	{ "-ffile-prefix-map=", JOINED, PLAIN },
@@ -219,8 +248,8 @@ takes_next(const struct option *option, const char *word)
 	    (option->argument == EITHER && !word[strlen(option->text)]);
 }
 
-static bool
-is_driver(const char *program)
+bool
+compile_is_driver(const char *program)
 {
 	static const char *const others[] = { "cc1", "cc1plus", "cc1obj",
 		"cc1objplus", "collect2", "lto1", "lto-wrapper", "cpp" };
@@ -255,11 +284,11 @@ is_source(const char *word)
 }
 
 static bool
-compile_claims(char *const *argv)
+compile_claims(const struct action *action)
 {
-	if (!is_driver(argv[0]))
+	if (!compile_is_driver(action->argv[0]))
 		return false;
-	for (char *const *word = argv + 1; *word; word++) {
+	for (char *const *word = action->argv + 1; *word; word++) {
 		const struct option *option = find_option(*word);
 
 		if (is_source(*word))
@@ -274,12 +303,48 @@ compile_claims(char *const *argv)
 	return false;
 }
 
+bool
+compile_names_input(char *const *argv)
+{
+	for (char *const *word = argv + 1; *word; word++) {
+		const struct option *option =
+		    **word == '-' ? find_option(*word) : NULL;
+
+		if (**word != '-')
+			return true;
+		if (option && takes_next(option, *word) && word[1])
+			word++;
+	}
+	return false;
+}
+
+/* Something that is only linked, by its suffix. */
+static bool
+is_object(const char *word)
+{
+	static const char *const suffixes[] = { ".o", ".a", ".so", ".lo" };
+	const char *slash = strrchr(word, '/');
+	const char *name = slash ? slash + 1 : word;
+	size_t size = strlen(name);
+
+	for (size_t i = 0; i < sizeof(suffixes) / sizeof(*suffixes); i++) {
+		size_t length = strlen(suffixes[i]);
+
+		if (size > length &&
+		    strcmp(name + size - length, suffixes[i]) == 0)
+			return true;
+	}
+	return strstr(name, ".so.") != NULL;
+}
+
 /* What the words of one command add up to. Without a mode, it also links. */
 struct reading {
 	struct action *action;
 	const char *output, *depfile;
 	char mode; /* of -c, -S, -E */
 	bool depends, target, links;
+	bool linking; /* what the words name are objects and libraries */
+	bool others;  /* ... or something else, as far as one can tell */
 	size_t sources;
 };
 
@@ -304,6 +369,8 @@ read_source(struct reading *r, const char *word)
 {
 	if (word[0] == '@' || word[0] == '-')
 		r->action->known = false;
+	else if (r->linking)
+		r->others |= !is_object(word);
 	else {
 		action_add_source(r->action, word);
 		r->sources++;
@@ -325,8 +392,10 @@ read_words(struct reading *r, const struct response *words)
 			r->action->known = false;
 			continue;
 		}
-		if (option->meaning == OUTPUT && words->word[i].inside)
+		if (option->meaning == OUTPUT && words->word[i].inside &&
+		    !r->linking)
 			r->action->known = false;
+		r->others |= strcmp(option->text, "-x") == 0;
 		argument = here + strlen(option->text);
 		if (takes_next(option, here)) {
 			if (++i == words->count)
@@ -421,6 +490,22 @@ compile_describe(struct action *action)
 	    strncmp(action->output, "/dev/", 5) != 0;
 	if (action->map_root && strlen(action->root) > 1)
 		add_map(action);
+	add_response_files(action);
+	response_release(&words);
+}
+
+void
+compile_describe_link(struct action *action)
+{
+	struct reading r = { .action = action, .linking = true };
+	struct response words;
+
+	action->known = true;
+	response_init(&words, action->argv, action->cwd);
+	read_words(&r, &words);
+	action->output = action_path(action, r.output ? r.output : "a.out");
+	action->known &= !r.links && !r.mode;
+	action->no_source = action->known && !r.others;
 	add_response_files(action);
 	response_release(&words);
 }

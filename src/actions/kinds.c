@@ -9,6 +9,9 @@
 
 const struct action_kind *const action_kinds[] = {
 	&action_compile,
+	&action_link,
+	&action_archive,
+	&action_test,
 	&action_command,
 	NULL,
 };
@@ -25,11 +28,11 @@ action_kind_named(const char *name)
 }
 
 static const struct action_kind *
-choose(char *const *argv)
+choose(const struct action *action)
 {
 	const struct action_kind *const *kind = action_kinds;
 
-	while (*kind && !(*kind)->claims(argv))
+	while (*kind && !(*kind)->claims(action))
 		kind++;
 	return *kind ? *kind : &action_command;
 }
@@ -43,7 +46,7 @@ action_describe(struct action *action, const struct action_kind *kind)
 		count++;
 	action->words = xrealloc(NULL, count + 2, sizeof(*action->words));
 	memcpy(action->words, action->argv, (count + 1) * sizeof(char *));
-	action->kind = kind ? kind : choose(action->argv);
+	action->kind = kind ? kind : choose(action);
 	action->kind->describe(action);
 }
 

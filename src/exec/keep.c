@@ -106,6 +106,7 @@ fill_record(struct keeping *k)
 	record->kind = xstrdup(k->job->action.kind->name);
 	record->label =
 	    xstrdup(k->job->options.label ? k->job->options.label : "");
+	record->status = k->job->status;
 	record->wall_us = k->trace->wall_us;
 	record->one_stream = k->job->one_stream;
 	record->order = take(k->trace->order);
@@ -179,7 +180,7 @@ gather(struct keeping *k)
 	if (!(k->trace->observe ? keep_inputs(k) && keep_outputs(k)
 	                        : keep_declared_inputs(k)) ||
 	    !keep_declared_outputs(k) || !keep_all_printed(k) ||
-	    !keep_no_clock(k))
+	    !keep_no_clock(k) || !keep_no_stamps(k))
 		return false;
 	keep_facts(k);
 	return true;

@@ -118,6 +118,22 @@ told_no_time(struct keeping *k, uint32_t clocks)
 	return false;
 }
 
+/* Is it a link, and was nothing run that reads sources? What was compiled before
+ * may still name its macros, for debuggers, and means nothing by it. */
+static bool
+reads_no_source(const struct keeping *k)
+{
+	if (!k->job->action.no_source || !keeping_knows_programs(k))
+		return false;
+	for (size_t i = 0; i < k->trace->program_count; i++) {
+		const char *slash = strrchr(k->trace->programs[i], '/');
+
+		if (slash && strncmp(slash, "/cc1", 4) == 0)
+			return false;
+	}
+	return true;
+}
+
 bool
 keep_no_clock(struct keeping *k)
 {
@@ -133,7 +149,8 @@ keep_no_clock(struct keeping *k)
 		    "the time of the run stands in its output");
 		return false;
 	}
-	if (!k->job->action.compiler && !runs_compiler(k))
+	if (reads_no_source(k) ||
+	    (!k->job->action.compiler && !runs_compiler(k)))
 		return true;
 	if (k->trace->own_clocks & clocks)
 		return keeping_refuse(k, "a source of its own", names_clock);

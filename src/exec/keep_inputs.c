@@ -231,13 +231,41 @@ keeps_odd_mode(const struct keeping *k, const struct touched *t)
 	    (st.st_mode & 07777) != (0666 & ~k->job->umask);
 }
 
+static bool
+runs_lld(const struct keeping *k)
+{
+	for (size_t i = 0; i < k->trace->program_count; i++) {
+		const char *slash = strrchr(k->trace->programs[i], '/');
+
+		if (slash && strstr(slash, "lld"))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * lld opens an old output once, before it removes it, so that its blocks go in the
+ * background when it is closed. Had it been an input, too, it would have been opened
+ * twice.
+ */
+static bool
+only_let_go(const struct keeping *k, const struct touched *t)
+{
+	const char *output = k->job->action.output;
+
+	return t->opened == 1 && t->before == S_IFREG && t->fresh && output &&
+	    strcmp(t->path, output) == 0 && k->job->action.compiler &&
+	    keeping_knows_programs(k) && runs_lld(k);
+}
+
 /* A written path is an input as far as it was looked at before. */
 static bool
 observe_output(struct keeping *k, const struct touched *t)
 {
 	const uint32_t looks = FACET_STAT | FACET_TIME;
-	bool room = k->job->action.compiler &&
-	    (t->before == 0 || t->before == S_IFREG) && !t->digested;
+	bool digested = t->digested && !only_let_go(k, t);
+	bool room = k->job->action.compiler && keeping_knows_programs(k) &&
+	    (t->before == 0 || t->before == S_IFREG) && !digested;
 	uint32_t facets = 0;
 	struct observation *item;
 
@@ -245,7 +273,7 @@ observe_output(struct keeping *k, const struct touched *t)
 		facets |= room ? FACET_ROOM : FACET_BEFORE;
 	if (keeps_odd_mode(k, t))
 		facets = (facets & ~FACET_ROOM) | FACET_BEFORE;
-	if (t->digested)
+	if (digested)
 		facets |= FACET_CONTENT;
 	if (t->before == S_IFREG && t->stamped)
 		facets |= t->facets & looks;
@@ -253,7 +281,7 @@ observe_output(struct keeping *k, const struct touched *t)
 		return true;
 	item = observe(k, t->path, facets);
 	item->type = t->before;
-	item->known = t->digested;
+	item->known = digested;
 	item->digest = t->digest;
 	item->can_run = t->mode & 0111;
 	item->stamped = facets & looks;
@@ -278,11 +306,16 @@ keep_inputs(struct keeping *k)
 
 /* ---- variables and the machine ---- */
 
+/* Whose variables are in the table of src/actions/environment.c. */
 bool
 keeping_knows_programs(const struct keeping *k)
 {
 	for (size_t i = 0; i < k->trace->program_count; i++) {
-		if (classify_program(k->trace->programs[i]) != PROGRAM_COMPILER)
+		enum program_class class =
+		    classify_program(k->trace->programs[i]);
+
+		if (class != PROGRAM_COMPILER && class != PROGRAM_ARCHIVER &&
+		    class != PROGRAM_OBJECTS)
 			return false;
 	}
 	return k->trace->program_count > 0 && !k->trace->stranger;
@@ -355,7 +388,8 @@ asks_for_own_path(const struct keeping *k)
 		named |= action_names_root(*word, job->root);
 		asked |= content_clocks(*word, strlen(*word)) & TABLE_OWN_PATH;
 	}
-	if (!job->action.compiler || !named || maps_root(job))
+	if (!job->action.compiler || job->action.no_source || !named ||
+	    maps_root(job))
 		return false;
 	if (asked)
 		return true;

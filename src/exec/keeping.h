@@ -35,12 +35,16 @@ bool keep_declared_inputs(struct keeping *k);
  * without opening it if it is as it was when the command looked. */
 uint32_t keeping_flags(const struct keeping *k, const struct touched *t);
 
-/* keep_inputs.c: was nothing run but compilers and what they call? */
+/* keep_inputs.c: was nothing run but compilers, what they call, and programs for
+ * objects and archives? */
 bool keeping_knows_programs(const struct keeping *k);
 
 /* keep_clocks.c: no date or time of the run in what it made, and nothing that a
  * compiler makes one of in what it read. */
 bool keep_no_clock(struct keeping *k);
+
+/* keep_archive.c: no times and owners in archives that an archiver wrote. */
+bool keep_no_stamps(struct keeping *k);
 
 /* keep_inputs.c: variables and the machine, once the outputs were looked through. */
 void keep_facts(struct keeping *k);

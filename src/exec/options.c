@@ -17,7 +17,7 @@ const char options_help[] =
     "PATH#NAME\n"
     "  -e, --env NAME        this variable counts (NAME* for a prefix)\n"
     "      --no-env NAME     this one does not\n"
-    "  -k, --kind KIND       auto, compile, command\n"
+    "  -k, --kind KIND       auto, compile, link, archive, test, command\n"
     "      --trace, --no-trace\n"
     "                        watch the command, or trust what is declared\n"
     "      --stdin           read standard input to its end; it counts\n"

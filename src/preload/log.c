@@ -11,6 +11,9 @@
  * while the command ran, which shows without us: a change from inside is a call
  * that the supervisor sees, one from outside fails its check at the end.
  *
+ * A file that is opened again is told again: how often says what a linker does with
+ * its old output.
+ *
  * The table below knows entries by their place in the log and compares them
  * letter by letter, so no two lookups are ever taken for one another. It needs
  * no lock: a slot is one number, set after its entry is done. The worst that two
@@ -298,7 +301,8 @@ lookup_end(struct lookup *l, long got, const struct stat *st)
 	uint32_t at;
 
 	if (l->known) {
-		if (entry_agrees(l->known, error, st))
+		if (entry_agrees(l->known, error, st) &&
+		    (l->op != RING_OPEN || error))
 			return true;
 		l->entry = entry_claim(l);
 		if (!l->entry)

@@ -24,7 +24,9 @@ enum program_class {
 	PROGRAM_TIMES,    /* looks at times of modification, of files */
 	PROGRAM_ALL_TIMES, /* ... and of folders */
 	PROGRAM_SHELL,
-	PROGRAM_REFUSED, /* its result is the clock, the host, chance */
+	PROGRAM_ARCHIVER, /* can put times and owners into what it writes */
+	PROGRAM_OBJECTS,  /* edits or shows object files */
+	PROGRAM_REFUSED,  /* its result is the clock, the host, chance */
 };
 enum program_class classify_program(const char *path);
 

@@ -271,6 +271,7 @@ note_content(struct question *q, const char *path, const struct stamp *stamp,
 	if (!t)
 		return;
 	t->facets |= FACET_CONTENT;
+	t->opened++;
 	/* Among compilers, fstat() goes unseen; others may go by it. */
 	if (q->trace->accelerate &&
 	    (q->answered ? q->trace->stranger

@@ -36,6 +36,7 @@ struct touched {
 	struct digest link;    /* of the target, or zero: no link */
 	bool linked;           /* `link` is known */
 	bool program;          /* it was run */
+	unsigned opened;       /* how often its content could be read */
 
 	bool written; /* or made, renamed to, removed, ... */
 	bool probed;  /* before that, it was looked for in a telling way */
