@@ -23,7 +23,7 @@
  */
 
 /* Goes up whenever the meaning of proto/config.proto changes. */
-#define CONFIG_VERSION 1
+#define CONFIG_VERSION 2
 
 /* More than a compiled form ever has, in bytes. */
 #define CONFIG_MAX ((size_t)4 << 20)

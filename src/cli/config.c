@@ -144,6 +144,8 @@ rule_tree(const Tarn__Rule *rule)
 		cJSON_AddStringToObject(tree, "kind", rule->kind);
 	if (rule->label[0])
 		cJSON_AddStringToObject(tree, "label", rule->label);
+	if (rule->failures[0])
+		cJSON_AddStringToObject(tree, "failures", rule->failures);
 	if (rule->map_root)
 		cJSON_AddTrueToObject(tree, "map_root");
 	return tree;

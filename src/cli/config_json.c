@@ -43,6 +43,8 @@ set_locations(struct reader *r, const struct json_key *key, const cJSON *value,
 static const char *const action_kinds[] = { "auto", "compile", "link",
 	"archive", "test", "command", NULL };
 
+static const char *const failures[] = { "never", "unchanged", NULL };
+
 static const struct json_key rule_keys[] = {
 	{ "match", TEXT, .set = reader_text, .at = offsetof(Tarn__Rule, match),
 	    .required = true },
@@ -59,6 +61,8 @@ static const struct json_key rule_keys[] = {
 	    .choices = action_kinds },
 	{ "label", TEXT, .set = reader_text,
 	    .at = offsetof(Tarn__Rule, label) },
+	{ "failures", CHOICE("never, unchanged"), .set = reader_text,
+	    .at = offsetof(Tarn__Rule, failures), .choices = failures },
 	{ "map_root", FLAG, .set = reader_flag,
 	    .at = offsetof(Tarn__Rule, map_root) },
 	{ 0 },

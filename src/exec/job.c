@@ -247,11 +247,7 @@ describe(struct job *job)
 		.root = job->root,
 		.map_root = job->options.map_root,
 	};
-	/* Kinds that have no words of their own yet are commands. */
-	action_describe(&job->action,
-	    !kind                         ? NULL
-	        : action_kind_named(kind) ? action_kind_named(kind)
-	                                  : &action_command);
+	action_describe(&job->action, kind ? action_kind_named(kind) : NULL);
 }
 
 /* Nothing that we open may pass for the command's 0, 1 or 2. */
@@ -346,6 +342,14 @@ job_allows(void *arg, const char *path)
 			return true;
 	}
 	return false;
+}
+
+bool
+job_keeps_failures(const struct job *job)
+{
+	const char *failures = job->options.failures;
+
+	return failures && strcmp(failures, "unchanged") == 0;
 }
 
 /* ---- the event ---- */

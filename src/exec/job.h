@@ -79,6 +79,9 @@ void job_reason(struct job *job, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Append the event and, with --explain, say it. */
 void job_tell(struct job *job);
 
+/* May the result of a run that ended with a failing status be kept? */
+bool job_keeps_failures(const struct job *job);
+
 /* key.c: the action key. -1 with *err if something declared can't be read. */
 int key_compute(struct job *job, struct error *err);
 

@@ -245,7 +245,9 @@ key_compute(struct job *job, struct error *err)
 		if (add_content(job, job->action.sources[i], &h, &missing) < 0)
 			hasher_add_text(&h, "missing");
 	}
-	hasher_add_number(&h, job->options.trace == 0);
+	/* Where failures are not asked for, nobody may find one. */
+	hasher_add_number(
+	    &h, (job->options.trace == 0) + 2 * job_keeps_failures(job));
 	if (declared_key(job, &h, err) < 0)
 		return -1;
 	if (job->options.stdin_ && take_stdin(job, &h, err) < 0)

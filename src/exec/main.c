@@ -116,6 +116,13 @@ finish_status(struct job *job, int status)
 	    WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
+/* A signal tells more of the machine than of the command: never. */
+static bool
+may_keep_failure(const struct job *job, const struct trace *trace)
+{
+	return job_keeps_failures(job) && WIFEXITED(trace->status);
+}
+
 static void
 judge(struct job *job, struct trace *trace)
 {
@@ -123,7 +130,7 @@ judge(struct job *job, struct trace *trace)
 		job->outcome = "disabled";
 	else if (trace->exec_error)
 		job->outcome = "error";
-	else if (job->status != 0) {
+	else if (job->status != 0 && !may_keep_failure(job, trace)) {
 		job->outcome = "failed";
 		if (WIFSIGNALED(trace->status))
 			job_reason(

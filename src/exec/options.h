@@ -17,7 +17,8 @@ struct options {
 	struct words inputs, outputs, depfiles, unstable, env, no_env;
 	const char *kind; /* NULL: auto */
 	const char *label, *config, *build;
-	int trace; /* -1: not said */
+	const char *failures; /* of the rules: when to keep them; NULL: never */
+	int trace;            /* -1: not said */
 	bool stdin_, refresh, read_only, offline, check, map_root, explain;
 	bool disable;
 	bool help, version;

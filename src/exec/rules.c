@@ -69,6 +69,8 @@ apply(struct job *job, const Tarn__Rule *rule)
 		o->kind = rule->kind;
 	if (*rule->label && !o->label)
 		o->label = rule->label;
+	if (*rule->failures && !o->failures)
+		o->failures = rule->failures;
 	if (rule->map_root)
 		o->map_root = true;
 }

@@ -303,7 +303,8 @@ Test(config, later_files_replace_key_by_key)
 	    &err);
 	parse(&json, false,
 	    "{\n// one\n\"actions\": [{\"match\": \"*.c\", \"env\": [\"A\", "
-	    "\"B\"], \"map_root\": true, \"kind\": \"test\"}, {\"match\": "
+	    "\"B\"], \"failures\": \"unchanged\", \"map_root\": true, "
+	    "\"kind\": \"test\"}, {\"match\": "
 	    "\"n\"}]}",
 	    &err);
 	check_str(err.text, "");
@@ -313,6 +314,7 @@ Test(config, later_files_replace_key_by_key)
 	check_int(json.config->rules[0]->n_env, 2);
 	check_str(json.config->rules[0]->env[1], "B");
 	check(json.config->rules[0]->map_root);
+	check_str(json.config->rules[0]->failures, "unchanged");
 	check_str(json.origin[CONFIG_LOCATIONS], "/p/tarn.json:1");
 	check_str(json.origin[CONFIG_ACTIONS], "/p/tarn.json:3");
 	config_json_release(&json);
