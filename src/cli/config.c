@@ -140,6 +140,7 @@ rule_tree(const Tarn__Rule *rule)
 	add_texts(tree, "outputs", rule->n_outputs, rule->outputs);
 	add_texts(tree, "env", rule->n_env, rule->env);
 	add_texts(tree, "unstable", rule->n_unstable, rule->unstable);
+	add_texts(tree, "stable", rule->n_stable, rule->stable);
 	if (rule->kind[0])
 		cJSON_AddStringToObject(tree, "kind", rule->kind);
 	if (rule->label[0])

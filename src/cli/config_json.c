@@ -56,6 +56,8 @@ static const struct json_key rule_keys[] = {
 	    .at = offsetof(Tarn__Rule, n_env) },
 	{ "unstable", LIST("strings"), .set = reader_texts,
 	    .at = offsetof(Tarn__Rule, n_unstable) },
+	{ "stable", LIST("strings"), .set = reader_texts,
+	    .at = offsetof(Tarn__Rule, n_stable) },
 	{ "kind", CHOICE("auto, compile, link, archive, test, command"),
 	    .set = reader_text, .at = offsetof(Tarn__Rule, kind),
 	    .choices = action_kinds },

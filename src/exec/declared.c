@@ -1,4 +1,5 @@
 /* What the user says about a command: inputs, outputs, unstable sources. */
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -12,8 +13,11 @@
 #include "exec/job.h"
 #include "store/content.h"
 
-static int add_tree(
-    struct job *job, const char *path, struct hasher *h, struct error *err);
+/* Who declares: what is stable does not count for the unstable below it. */
+enum declarer { BY_INPUT, BY_RULE, BY_OPTION };
+
+static int add_tree(struct job *job, const char *path, enum declarer by,
+    struct hasher *h, struct error *err);
 
 static int
 by_name(const struct dirent **a, const struct dirent **b)
@@ -22,8 +26,8 @@ by_name(const struct dirent **a, const struct dirent **b)
 }
 
 static int
-add_folder(
-    struct job *job, const char *path, struct hasher *h, struct error *err)
+add_folder(struct job *job, const char *path, enum declarer by,
+    struct hasher *h, struct error *err)
 {
 	struct dirent **entries;
 	int count = scandir(path, &entries, NULL, by_name), status = 0;
@@ -39,7 +43,7 @@ add_folder(
 			auto_free char *inner = xasprintf("%s/%s", path, name);
 
 			hasher_add_text(h, name);
-			status = add_tree(job, inner, h, err);
+			status = add_tree(job, inner, by, h, err);
 		}
 		free(entries[i]);
 	}
@@ -47,8 +51,20 @@ add_folder(
 	return status;
 }
 
+static bool
+is_outranked(const struct job *job, const char *path, enum declarer by)
+{
+	auto_free char *full = NULL;
+
+	if (by == BY_INPUT || job->marks.stable_count == 0)
+		return false;
+	full = action_path(&job->action, path);
+	return marks_outrank(job, full, by == BY_OPTION);
+}
+
 static int
-add_tree(struct job *job, const char *path, struct hasher *h, struct error *err)
+add_tree(struct job *job, const char *path, enum declarer by, struct hasher *h,
+    struct error *err)
 {
 	struct content content;
 	struct stat st;
@@ -56,8 +72,12 @@ add_tree(struct job *job, const char *path, struct hasher *h, struct error *err)
 	if (stat(path, &st) < 0)
 		return error_errno(err, "cannot look at '%s'", path);
 	hasher_add_number(h, st.st_mode & (S_IFMT | 0111));
+	if (is_outranked(job, path, by)) {
+		hasher_add_text(h, "stable");
+		return 0;
+	}
 	if (S_ISDIR(st.st_mode))
-		return add_folder(job, path, h, err);
+		return add_folder(job, path, by, h, err);
 	if (content_of(&content, job->table, AT_FDCWD, path, err) < 0)
 		return -1;
 	hasher_add_bytes(h, content.digest.bytes, DIGEST_SIZE);
@@ -66,24 +86,40 @@ add_tree(struct job *job, const char *path, struct hasher *h, struct error *err)
 
 /* A file, a folder with all in it, or a glob that fits something. */
 static int
-add_declared(
-    struct job *job, const char *spec, struct hasher *h, struct error *err)
+add_declared(struct job *job, const char *spec, enum declarer by,
+    struct hasher *h, struct error *err)
 {
 	glob_t found;
 	int status = 0;
 
 	key_add_path(job, spec, h);
 	if (access(spec, F_OK) == 0)
-		return add_tree(job, spec, h, err);
+		return add_tree(job, spec, by, h, err);
 	if (glob(spec, 0, NULL, &found) != 0)
 		return error_set(err, ERROR_SYSTEM,
 		    "the declared input '%s' fits no file", spec);
 	for (size_t i = 0; i < found.gl_pathc && status == 0; i++) {
 		key_add_path(job, found.gl_pathv[i], h);
-		status = add_tree(job, found.gl_pathv[i], h, err);
+		status = add_tree(job, found.gl_pathv[i], by, h, err);
 	}
 	globfree(&found);
 	return status;
+}
+
+/* Where `word` and the name stand in text[from,len), and no longer name does. */
+static const char *
+find_mark(const struct buf *text, const char *from, const char *mark)
+{
+	const char *end = text->data + text->len;
+	size_t size = strlen(mark);
+
+	while ((from = memmem(from, (size_t)(end - from), mark, size))) {
+		from += size;
+		if (!isalnum((unsigned char)*from) && *from != '_' &&
+		    *from != '-')
+			return from - size;
+	}
+	return NULL;
 }
 
 /* The lines between the one with "tarn:begin NAME" and that with "tarn:end". */
@@ -94,13 +130,13 @@ add_region(
 	auto_buf text = BUF_INIT;
 	auto_free char *begin = xasprintf("tarn:begin %s", name);
 	auto_free char *end = xasprintf("tarn:end %s", name);
-	char *from, *to;
+	const char *from, *to;
 
 	if (buf_read_file(&text, path, err) < 0)
 		return -1;
-	from = strstr(text.data, begin);
+	from = find_mark(&text, text.data, begin);
 	from = from ? strchr(from, '\n') : NULL;
-	to = from ? strstr(from, end) : NULL;
+	to = from ? find_mark(&text, from, end) : NULL;
 	if (!to)
 		return error_set(err, ERROR_USAGE,
 		    "'%s' has no region '%s': expected lines with '%s' and "
@@ -113,14 +149,14 @@ add_region(
 }
 
 static int
-add_unstable(
-    struct job *job, const char *spec, struct hasher *h, struct error *err)
+add_unstable(struct job *job, const char *spec, enum declarer by,
+    struct hasher *h, struct error *err)
 {
 	const char *hash = strrchr(spec, '#');
 	auto_free char *path = NULL;
 
 	if (!hash || access(spec, F_OK) == 0)
-		return add_declared(job, spec, h, err);
+		return add_declared(job, spec, by, h, err);
 	key_add_path(job, spec, h);
 	path = xasprintf("%.*s", (int)(hash - spec), spec);
 	return add_region(path, hash + 1, h, err);
@@ -133,12 +169,14 @@ declared_key(struct job *job, struct hasher *h, struct error *err)
 
 	hasher_add_number(h, o->inputs.count);
 	for (size_t i = 0; i < o->inputs.count; i++) {
-		if (add_declared(job, o->inputs.item[i], h, err) < 0)
+		if (add_declared(job, o->inputs.item[i], BY_INPUT, h, err) < 0)
 			return -1;
 	}
 	hasher_add_number(h, o->unstable.count);
 	for (size_t i = 0; i < o->unstable.count; i++) {
-		if (add_unstable(job, o->unstable.item[i], h, err) < 0)
+		if (add_unstable(job, o->unstable.item[i],
+		        i < job->marks.own_unstable ? BY_OPTION : BY_RULE, h,
+		        err) < 0)
 			return -1;
 	}
 	for (size_t i = 0; i < o->outputs.count; i++)

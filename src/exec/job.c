@@ -265,6 +265,9 @@ occupy_streams(struct job *job)
 int
 job_open(struct job *job, struct error *err)
 {
+	const size_t own[] = { job->options.stable.count,
+		job->options.unstable.count };
+
 	job->input = -1;
 	clock_gettime(CLOCK_MONOTONIC, &job->begin);
 	occupy_streams(job);
@@ -293,6 +296,7 @@ job_open(struct job *job, struct error *err)
 		describe(job);
 	}
 	set_world(job);
+	marks_open(job, own[0], own[1]);
 	return 0;
 }
 
@@ -317,6 +321,7 @@ job_close(struct job *job)
 	for (size_t i = 0; i < job->owned.count; i++)
 		free((void *)(uintptr_t)job->owned.item[i]);
 	free(job->owned.item);
+	marks_close(&job->marks);
 	options_release(&job->options);
 }
 
@@ -422,6 +427,7 @@ job_tell(struct job *job)
 		.build = job->options.build,
 		.action = job->keyed ? digest_hex(&job->key, action) : NULL,
 		.label = job->options.label,
+		.stable = job->marks.stable_count,
 		.observer = job->observer,
 		.note = note_of(job),
 		.hint = job->hint,

@@ -5,6 +5,7 @@
 
 #include "actions/action.h"
 #include "base/config.h"
+#include "exec/marks.h"
 #include "exec/options.h"
 #include "locations/location.h"
 #include "store/pathset.h"
@@ -41,6 +42,7 @@ struct job {
 	struct location *tree; /* may be NULL: nothing to ask */
 	struct table *table;   /* may be NULL */
 	struct action action;
+	struct marks marks; /* stable and unstable sources */
 	struct world world;
 	const char *outputs[2];
 	struct digest key; /* the action key */

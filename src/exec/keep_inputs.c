@@ -198,6 +198,14 @@ leads_to_input(const struct keeping *k, const char *folder)
 	return false;
 }
 
+/* Of a stable source it only counts that it is there. */
+static void
+observe_stable(struct keeping *k, const struct touched *t)
+{
+	if (t->facets & ~(FACET_ABSENT | FACET_LINK))
+		(void)observe(k, t->path, FACET_TYPE);
+}
+
 static bool
 observe_input(struct keeping *k, const struct touched *t)
 {
@@ -205,6 +213,11 @@ observe_input(struct keeping *k, const struct touched *t)
 
 	if (leads_to_output(k->job, t) && !leads_to_input(k, t->path))
 		return true;
+	if (t->facets == FACET_ABSENT ? marks_cover_absent(k->job, t->path)
+	                              : marks_is_stable(k->job, t->path)) {
+		observe_stable(k, t);
+		return true;
+	}
 	if (t->facets == FACET_ABSENT) {
 		observe_absent(k, t->path);
 		return true;

@@ -42,6 +42,10 @@ add_content(const struct job *job, const char *path, struct hasher *h,
 {
 	struct content content;
 
+	if (marks_is_stable(job, path)) {
+		hasher_add_text(h, "stable");
+		return 0;
+	}
 	if (content_of(&content, job->table, AT_FDCWD, path, err) < 0)
 		return -1;
 	hasher_add_bytes(h, content.digest.bytes, DIGEST_SIZE);
@@ -236,6 +240,8 @@ key_compute(struct job *job, struct error *err)
 	add_streams(job, &h);
 	add_variables(job, &h);
 	key_add_path(job, job->program, &h);
+	if (marks_key(job, &h, err) < 0)
+		return -1;
 	if (add_content(job, job->program, &h, err) < 0)
 		return error_wrap(err, "the program");
 	for (size_t i = 0; i < job->action.source_count; i++) {

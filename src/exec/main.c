@@ -508,6 +508,7 @@ main(int argc, char **argv)
 	job.file_size_signal = signal(SIGXFSZ, SIG_IGN);
 	if (options_parse(&job.options, argc, argv, &err) < 0) {
 		fprintf(stderr, "tarn-exec: %s\n", err.text);
+		options_release(&job.options);
 		return 125;
 	}
 	if (job.options.help) {

@@ -15,6 +15,8 @@ const char options_help[] =
     "  -d, --depfile PATH    a make-style dependency file that it writes\n"
     "  -u, --unstable SPEC   a source whose change counts: PATH, glob, "
     "PATH#NAME\n"
+    "      --stable SPEC     only who it is counts: PATH, glob, PATH=COMMAND,\n"
+    "                        package:NAME\n"
     "  -e, --env NAME        this variable counts (NAME* for a prefix)\n"
     "      --no-env NAME     this one does not\n"
     "  -k, --kind KIND       auto, compile, link, archive, test, command\n"
@@ -59,6 +61,7 @@ static const struct option table[] = {
 	{ 'o', "output", LIST, AT(outputs) },
 	{ 'd', "depfile", LIST, AT(depfiles) },
 	{ 'u', "unstable", LIST, AT(unstable) },
+	{ 0, "stable", LIST, AT(stable) },
 	{ 'e', "env", LIST, AT(env) },
 	{ 0, "no-env", LIST, AT(no_env) },
 	{ 'k', "kind", TEXT, AT(kind) },
@@ -200,6 +203,22 @@ check_kind(const char *kind, struct error *err)
 	    kind);
 }
 
+/* One can't be both. */
+static int
+check_marks(const struct options *options, struct error *err)
+{
+	for (size_t i = 0; i < options->stable.count; i++) {
+		for (size_t j = 0; j < options->unstable.count; j++) {
+			if (strcmp(options->stable.item[i],
+			        options->unstable.item[j]) == 0)
+				return error_set(err, ERROR_USAGE,
+				    "'%s' is given as stable and as unstable",
+				    options->stable.item[i]);
+		}
+	}
+	return 0;
+}
+
 int
 options_parse(struct options *options, int argc, char **argv, struct error *err)
 {
@@ -217,7 +236,8 @@ options_parse(struct options *options, int argc, char **argv, struct error *err)
 		return -1;
 	if (options->kind && strcmp(options->kind, "auto") == 0)
 		options->kind = NULL;
-	return check_kind(options->kind, err);
+	return check_kind(options->kind, err) < 0 ? -1
+	                                          : check_marks(options, err);
 }
 
 void
@@ -227,6 +247,7 @@ options_release(struct options *options)
 	free(options->outputs.item);
 	free(options->depfiles.item);
 	free(options->unstable.item);
+	free(options->stable.item);
 	free(options->env.item);
 	free(options->no_env.item);
 }

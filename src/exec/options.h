@@ -14,7 +14,7 @@ struct words {
 };
 
 struct options {
-	struct words inputs, outputs, depfiles, unstable, env, no_env;
+	struct words inputs, outputs, depfiles, unstable, stable, env, no_env;
 	const char *kind; /* NULL: auto */
 	const char *label, *config, *build;
 	const char *failures; /* of the rules: when to keep them; NULL: never */

@@ -24,7 +24,8 @@ outer_lets_us(const struct job *job, const struct strays *strays)
 
 	if (job->nest.mode == NEST_NONE)
 		return true;
-	if (job->nest.mode != NEST_OPEN || o->inputs.count || o->unstable.count)
+	if (job->nest.mode != NEST_OPEN || o->inputs.count ||
+	    o->unstable.count || o->stable.count)
 		return false;
 	for (int i = 0; i < strays->count; i++) {
 		if (!is_watched(&job->nest.strays, strays->fd[i]))

@@ -56,6 +56,18 @@ add_paths(struct job *job, struct words *to, char *const *paths, size_t count)
 }
 
 static void
+add_stable(struct job *job, const Tarn__Rule *rule)
+{
+	for (size_t i = 0; i < rule->n_stable; i++) {
+		if (strncmp(rule->stable[i], "package:", 8) == 0)
+			words_add(&job->options.stable, rule->stable[i]);
+		else
+			add_paths(
+			    job, &job->options.stable, &rule->stable[i], 1);
+	}
+}
+
+static void
 apply(struct job *job, const Tarn__Rule *rule)
 {
 	struct options *o = &job->options;
@@ -63,6 +75,7 @@ apply(struct job *job, const Tarn__Rule *rule)
 	add_paths(job, &o->inputs, rule->inputs, rule->n_inputs);
 	add_paths(job, &o->outputs, rule->outputs, rule->n_outputs);
 	add_paths(job, &o->unstable, rule->unstable, rule->n_unstable);
+	add_stable(job, rule);
 	for (size_t i = 0; i < rule->n_env; i++)
 		words_add(&o->env, rule->env[i]);
 	if (*rule->kind && !o->kind && strcmp(rule->kind, "auto") != 0)

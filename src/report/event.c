@@ -94,6 +94,8 @@ add_more(const struct event *event, struct buf *to)
 		if (more[i].value)
 			add_text(to, more[i].name, more[i].value);
 	}
+	if (event->stable)
+		add_number(to, "stable", event->stable);
 	if (event->saved_us)
 		add_number(to, "saved_us", event->saved_us);
 	if (event->locations) {

@@ -28,6 +28,7 @@ struct event {
 	/* Beyond the promise; left out when NULL or zero: */
 	const char *action; /* the action key, hexadecimal */
 	const char *label;
+	uint64_t stable;      /* stable sources that are declared for it */
 	const char *observer; /* "accelerated", "observed", "declared" ... */
 	const char
 	    *note; /* trouble with the cache that cost nothing but time */
