@@ -18,6 +18,7 @@ enum nest_touched {
 	TOUCHED_MODE_SET = 1 << 8,
 	TOUCHED_TIME_SET = 1 << 9,
 	TOUCHED_TREE = 1 << 10,
+	TOUCHED_OPENED_ONCE = 1 << 11,
 };
 
 /* ---- encoding ---- */
@@ -33,7 +34,9 @@ flags_of(const struct touched *t)
 	    (t->written ? TOUCHED_WRITTEN : 0) |
 	    (t->probed ? TOUCHED_PROBED : 0) | (t->fresh ? TOUCHED_FRESH : 0) |
 	    (t->mode_set ? TOUCHED_MODE_SET : 0) |
-	    (t->time_set ? TOUCHED_TIME_SET : 0) | (t->tree ? TOUCHED_TREE : 0);
+	    (t->time_set ? TOUCHED_TIME_SET : 0) |
+	    (t->tree ? TOUCHED_TREE : 0) |
+	    (t->opened == 1 ? TOUCHED_OPENED_ONCE : 0);
 }
 
 static ProtobufCBinaryData
@@ -157,6 +160,7 @@ take_flags(struct touched *t, uint32_t flags)
 	t->mode_set = flags & TOUCHED_MODE_SET;
 	t->time_set = flags & TOUCHED_TIME_SET;
 	t->tree = flags & TOUCHED_TREE;
+	t->opened = flags & TOUCHED_OPENED_ONCE ? 1 : 0;
 }
 
 static bool
