@@ -16,6 +16,7 @@ static const struct cmd *const cmds[] = {
 	&cmd_help,
 	&cmd_locations,
 	&cmd_ls,
+	&cmd_mark,
 	&cmd_read,
 	&cmd_rm,
 	&cmd_show,

@@ -21,7 +21,8 @@ struct cmd {
 };
 
 extern const struct cmd cmd_config, cmd_copy, cmd_gc, cmd_help, cmd_locations,
-    cmd_ls, cmd_read, cmd_rm, cmd_show, cmd_stats, cmd_verify, cmd_write;
+    cmd_ls, cmd_mark, cmd_read, cmd_rm, cmd_show, cmd_stats, cmd_verify,
+    cmd_write;
 
 /* argv as main() got it. */
 int cmd_run(int argc, char **argv);

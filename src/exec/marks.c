@@ -1,5 +1,6 @@
 #include "exec/marks.h"
 
+#include <fcntl.h>
 #include <fnmatch.h>
 #include <glob.h>
 #include <stdio.h>
@@ -209,13 +210,27 @@ marks_cover_absent(const struct job *job, const char *path)
 
 /* ---- who they are ---- */
 
+/* As popen() does, in that folder. */
+static FILE *
+open_pipe(const char *command, const char *folder)
+{
+	auto_close int here = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	FILE *pipe;
+
+	if (here < 0 || chdir(folder) < 0)
+		return NULL;
+	pipe = popen(command, "re");
+	return fchdir(here) < 0 ? NULL : pipe;
+}
+
 /* What COMMAND prints; it has to succeed. */
 static int
-run_version(const char *command, struct buf *said, struct error *err)
+run_version(const char *command, const char *folder, struct buf *said,
+    struct error *err)
 {
 	auto_free char *quiet =
 	    xasprintf("exec </dev/null 2>/dev/null\n%s\n", command);
-	FILE *pipe = popen(quiet, "re");
+	FILE *pipe = open_pipe(quiet, folder);
 	char chunk[4096];
 	size_t got;
 	int status;
@@ -292,8 +307,10 @@ find_identity(const struct job *job, const struct mark *mark,
 
 	if (settled && table_get(job->table, &key, identity, NULL))
 		return 0;
-	if ((mark->package ? find_package(mark, &said, err)
-	                   : run_version(mark->command, &said, err)) < 0)
+	if ((mark->package
+	            ? find_package(mark, &said, err)
+	            : run_version(mark->command,
+	                  mark->own ? job->cwd : job->root, &said, err)) < 0)
 		return -1;
 	digest_bytes(identity, said.data, said.len);
 	if (settled)

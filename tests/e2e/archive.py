@@ -90,7 +90,8 @@ def test_ranlib(p):
 def test_times_and_owners_refused(p):
     objects(p)
     for words in ("ar rcU l.a a.o b.o", "ar rcSU l.a a.o b.o", "ar rcsU l.a a.o"):
-        p.refused(words)
+        equal(p.run(words).event["outcome"], "uncacheable", words)  # the time is another one when it runs bare
+        p.remove("l.a")
     p.shell("touch -d 2001-01-01 a.o b.o")
     p.refused("ar rcSU l.a a.o b.o", "times and owners")
     p.shell("ar rcSU old.a a.o")
