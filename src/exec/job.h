@@ -63,7 +63,7 @@ struct job {
 	char note[400];
 	char aside[400]; /* a note if there is no other: how it was observed */
 	const char *hint, *check;
-	bool differs; /* from an earlier result of the same state */
+	bool differs;        /* from an earlier result of the same state */
 	struct digest shown; /* the key that the event names */
 	bool has_shown;
 	uint64_t bytes, saved_us;

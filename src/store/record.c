@@ -563,7 +563,8 @@ bool
 record_same_result(const struct record *a, const struct record *b)
 {
 	if (a->status != b->status || a->count != b->count ||
-	    !record_same_printed(&a->out, &b->out) || !record_same_printed(&a->err, &b->err))
+	    !record_same_printed(&a->out, &b->out) ||
+	    !record_same_printed(&a->err, &b->err))
 		return false;
 	for (size_t i = 0; i < a->count; i++) {
 		if (!record_same_output(&a->outputs[i], &b->outputs[i]))
