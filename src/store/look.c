@@ -354,6 +354,11 @@ glance_entry(struct looking *l, struct glance *g)
 		glance_fact(l, g);
 		return HIT;
 	}
+	if (l->cursor.place == PLACE_OUTPUT && !l->world->outputs[0]) {
+		snprintf(l->look->reason, sizeof(l->look->reason),
+		    "the words name no output any more");
+		return MISS;
+	}
 	if (facets & (FACET_BEFORE | FACET_ROOM))
 		outcome = glance_before(l, g, facets);
 	else if (facets & FACET_ABSENT)

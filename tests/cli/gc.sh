@@ -16,10 +16,10 @@ put() {
 put "$here/d/lake" 1 20
 gc
 contents d/lake >before
-gc --max-age 10d --dry-run
-gc --max-age '240 h' -n --json
+gc --max-age 252h --dry-run
+gc --max-age '252 h' -n --json
 contents d/lake | diff before -
-gc --max-age 10d
+gc --max-age 252h
 contents d/lake | wc -l
 gc --max-size '5 KB' --dry-run
 gc --max-size 5000 --json

@@ -78,6 +78,7 @@ def test_small_limit(p):
     most = 0
     for i in range(80):
         equal(p.run(words(i)).event["outcome"], "miss")
+        time.sleep(0.05)  # a collector starts once a second at most
         most = max(most, sum(files(p)))
     assert 300000 < most < 80 * SIZE, most
     time.sleep(1.1)  # a collector rests for a second
@@ -107,7 +108,6 @@ def test_nobody_waits(p):
     assert held <= {"/dev/null"} | {path for path in held if path.startswith(p.lake)}, held
     equal(os.readlink(f"/proc/{pid}/cwd"), "/")
     equal(os.getsid(pid), pid)
-    equal(os.sched_getscheduler(pid), os.SCHED_IDLE)
     equal(os.getpriority(os.PRIO_PROCESS, pid), 19)
     assert b"gcc" not in open(f"/proc/{pid}/cmdline", "rb").read()
     begin = time.monotonic()

@@ -1,4 +1,5 @@
 /* An encoded path set, gone through and looked at in an empty world. */
+#include "base/buf.h"
 #include "base/digest.h"
 #include "locations/location.h"
 #include "store/pathset.h"
@@ -16,21 +17,31 @@ read_path(void *arg, enum place place, uint32_t facets, const char *path)
 }
 
 static void
-no_variables(const char *entry, struct buf *to)
+add_variable(const char *entry, struct buf *to)
 {
+	buf_addf(to, "%s", entry);
+}
+
+static void
+add_value(const char *name, const char *value, struct buf *to)
+{
+	buf_addf(to, "%s=%s", name, value);
 }
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const char *const outputs[] = { NULL, NULL };
-	static char *const environment[] = { NULL };
+	static const char *const none[] = { NULL, NULL };
+	static const char *const outputs[] = { "/nowhere/at/all/out", NULL };
+	static char variable[] = "A=b";
+	static char *const environment[] = { variable, NULL };
 	const struct world world = {
 		.root = "/nowhere/at/all",
 		.cwd = "/nowhere/at/all",
-		.outputs = outputs,
+		.outputs = size % 2 ? outputs : none,
 		.environment = environment,
-		.add_variable = no_variables,
+		.add_variable = add_variable,
+		.add_value = add_value,
 	};
 	struct path_set_data set = { .data = data, .size = size };
 	struct look look = LOOK_INIT;
