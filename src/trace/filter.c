@@ -52,9 +52,15 @@
 	{ \
 		.number = SYS_##nr, .call = (call_), .folder = -1, .path = -1, \
 		.flags = -1, .what = (what_), .only_arg = (arg), \
-		.only_mask = (mask), .only_value = (value) \
+		.only_mask = (mask), .only_value = (value), .to = -1 \
 	}
 #define READS(nr, arg) ONLY(nr, CALL_READ, NULL, arg, 3, 0)
+#define MOVES(nr, from_, to_) \
+	{ \
+		.number = SYS_##nr, .call = CALL_READ, .folder = -1, \
+		.path = -1, .flags = -1, .only_arg = (from_), .only_mask = 3, \
+		.to = (to_) \
+	}
 #define WRITES(nr, arg) ONLY(nr, CALL_WRITE, NULL, arg, 3, 0)
 
 /* clang-format off */
@@ -132,10 +138,10 @@ static const struct call_spec specs[] = {
 	READS(recvfrom, 0),
 	READS(recvmsg, 0),
 	READS(recvmmsg, 0),
-	READS(splice, 0),
-	READS(tee, 0),
-	READS(copy_file_range, 0),
-	READS(sendfile, 1),
+	MOVES(splice, 0, 2),
+	MOVES(tee, 0, 1),
+	MOVES(copy_file_range, 0, 2),
+	MOVES(sendfile, 1, 0),
 	READS(mmap, 4),
 	WRITES(write, 0),
 	WRITES(writev, 0),
@@ -276,17 +282,24 @@ add_only(struct program *p, const struct call_spec *spec)
 
 /* Ask only about the descriptors that lead outside. */
 static void
-add_descriptors(struct program *p, const struct call_spec *spec,
-    const struct strays *strays)
+add_descriptor(
+    struct program *p, int arg, bool input, const struct strays *strays)
 {
-	load(p,
-	    offsetof(struct seccomp_data, args) + 8 * (size_t)spec->only_arg);
-	for (int i = spec->call == CALL_WRITE ? 0 : -1; i < strays->count;
-	     i++) {
+	load(p, offsetof(struct seccomp_data, args) + 8 * (size_t)arg);
+	for (int i = input ? -1 : 0; i < strays->count; i++) {
 		add(p, BPF_JMP | BPF_JEQ | BPF_K,
 		    i < 0 ? 0 : (uint32_t)strays->fd[i], 0, 1);
 		ask(p);
 	}
+}
+
+static void
+add_descriptors(struct program *p, const struct call_spec *spec,
+    const struct strays *strays)
+{
+	add_descriptor(p, spec->only_arg, spec->call != CALL_WRITE, strays);
+	if (spec->to >= 0)
+		add_descriptor(p, spec->to, false, strays);
 	answer(p, SECCOMP_RET_ALLOW);
 }
 

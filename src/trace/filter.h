@@ -61,6 +61,7 @@ struct call_spec {
 	                     * not zero; 3: is one of the descriptors that
 	                     * lead outside */
 	uint32_t only_value;
+	int8_t to; /* with mask 3: one more, which is written to; or -1 */
 };
 
 /*
