@@ -1,6 +1,7 @@
 #include "actions/environment.h"
 
 #include <dirent.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define LEFT_OUT_MAX 64
@@ -84,13 +85,21 @@ environment_is_left_out(const char *name)
 	return false;
 }
 
-static bool
-is_session(const char *name, size_t size)
+bool
+environment_is_session(const char *name, size_t size)
 {
 	for (const char *const *pattern = sessions; *pattern; pattern++) {
 		if (environment_fits(*pattern, name, size))
 			return true;
 	}
+	return false;
+}
+
+static bool
+is_session(const char *name, size_t size)
+{
+	if (environment_is_session(name, size))
+		return true;
 	for (size_t i = 0; i < left_out_count; i++) {
 		if (environment_fits(left_out[i], name, size))
 			return true;
@@ -105,7 +114,7 @@ add_make_flags(const char *value, struct buf *to)
 	while (*value) {
 		size_t size = strcspn(value, " ");
 
-		if (strncmp(value, "--jobserver", 11) != 0 &&
+		if (size > 0 && strncmp(value, "--jobserver", 11) != 0 &&
 		    strncmp(value, "-j", 2) != 0) {
 			buf_add(to, value, size);
 			buf_add(to, " ", 1);
@@ -128,6 +137,23 @@ add_preloads(const char *value, struct buf *to)
 		}
 		value += size + (value[size] != '\0');
 	}
+}
+
+bool
+environment_preloads(void)
+{
+	static const char *const names[] = { "LD_PRELOAD", "LD_AUDIT" };
+
+	for (size_t i = 0; i < 2; i++) {
+		const char *value = getenv(names[i]);
+		auto_buf found = BUF_INIT;
+
+		if (value)
+			add_preloads(value, &found);
+		if (found.len > 0)
+			return true;
+	}
+	return false;
 }
 
 /* Could the dynamic linker find anything in this folder? */

@@ -14,6 +14,13 @@
 /* Those of a compiler and what it runs; NULL at the end. */
 extern const char *const environment_compiler[];
 
+/* Does it name who works where, at which terminal, in which job? */
+bool environment_is_session(const char *name, size_t size);
+
+/* Is code put into every program, by LD_PRELOAD or LD_AUDIT, that is not
+ * valgrind's? It may ask for any variable. */
+bool environment_preloads(void);
+
 /* For struct world: what counts of "NAME=VALUE" when all of them do. */
 void environment_add(const char *entry, struct buf *to);
 

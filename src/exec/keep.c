@@ -205,6 +205,8 @@ keep(struct job *job, struct trace *trace)
 	scan_since(&k.scan, (long)(trace->wall_us / 1000000) + 1);
 	if (trace->asked_uname)
 		scan_host(&k.scan);
+	if (trace->observe)
+		keep_watch_shown(&k);
 	if (!job->tree)
 		snprintf(k.text, sizeof(k.text), "there is no cache to use");
 	else if (job->options.read_only)

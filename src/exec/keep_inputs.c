@@ -106,6 +106,21 @@ same_stat(struct keeping *k, const struct touched *t)
 	return true;
 }
 
+/* The accelerator does not say what it was like: it must not have changed since. */
+static bool
+older_than_run(struct keeping *k, const struct touched *t)
+{
+	struct stat st;
+	struct stamp stamp;
+
+	if (stat(t->path, &st) < 0)
+		return keeping_refuse(
+		    k, t->path, "went away while the command ran");
+	stamp_of(&stamp, &st);
+	return !S_ISREG(st.st_mode) || stamp.ctime_ns < k->trace->began_ns ||
+	    keeping_refuse(k, t->path, "changed while the command ran");
+}
+
 /* Is all that was seen of it still so? */
 static bool
 same_input(struct keeping *k, const struct touched *t)
@@ -115,6 +130,8 @@ same_input(struct keeping *k, const struct touched *t)
 	if ((t->facets & FACET_CONTENT) && !same_content(k, t))
 		return false;
 	if ((t->facets & asked) && t->stamped && !same_stat(k, t))
+		return false;
+	if ((t->facets & asked) && !t->stamped && !older_than_run(k, t))
 		return false;
 	return !t->linked || same_link(k, t);
 }
@@ -198,6 +215,40 @@ leads_to_input(const struct keeping *k, const char *folder)
 	return false;
 }
 
+/* Is there compiled Python of this source, read or written? It has the time of
+ * the source in it. */
+static bool
+has_compiled(const struct keeping *k, const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	size_t size = strlen(path);
+	auto_free char *prefix = NULL;
+
+	if (size < 4 || strcmp(path + size - 3, ".py") != 0)
+		return false;
+	prefix = xasprintf("%.*s/__pycache__/%.*s.", (int)(slash - path), path,
+	    (int)(path + size - 3 - slash - 1), slash + 1);
+	for (size_t i = 0; i < k->trace->count; i++) {
+		const struct touched *t = &k->trace->touched[i];
+
+		if ((t->written || (t->facets & FACET_CONTENT)) &&
+		    strncmp(t->path, prefix, strlen(prefix)) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* A program that we don't know asked for all that stat() says. It goes by the time
+ * if it had no other interest in the file. */
+static uint32_t
+time_facet(const struct keeping *k, const struct touched *t)
+{
+	return t->timed &&
+	        (!(t->facets & FACET_CONTENT) || has_compiled(k, t->path))
+	    ? FACET_TIME
+	    : 0;
+}
+
 /* Of a stable source it only counts that it is there. */
 static void
 observe_stable(struct keeping *k, const struct touched *t)
@@ -225,7 +276,7 @@ observe_input(struct keeping *k, const struct touched *t)
 	if ((t->facets & FACET_ABSENT) && (t->facets & ~FACET_ABSENT))
 		return keeping_refuse(
 		    k, t->path, "came or went while the command ran");
-	item = observe(k, t->path, t->facets);
+	item = observe(k, t->path, t->facets | time_facet(k, t));
 	if (t->listed) {
 		item->known = true;
 		item->digest = t->listing;
@@ -275,7 +326,7 @@ only_let_go(const struct keeping *k, const struct touched *t)
 static bool
 observe_output(struct keeping *k, const struct touched *t)
 {
-	const uint32_t looks = FACET_STAT | FACET_TIME;
+	const uint32_t looks = FACET_STAT | FACET_TIME | FACET_NAMES;
 	bool digested = t->digested && !only_let_go(k, t);
 	bool room = k->job->action.compiler && keeping_knows_programs(k) &&
 	    (t->before == 0 || t->before == S_IFREG) && !digested;
@@ -284,7 +335,7 @@ observe_output(struct keeping *k, const struct touched *t)
 
 	if (t->probed)
 		facets |= room ? FACET_ROOM : FACET_BEFORE;
-	if (keeps_odd_mode(k, t))
+	if (keeps_odd_mode(k, t) || (t->alone && is_there(t->path)))
 		facets = (facets & ~FACET_ROOM) | FACET_BEFORE;
 	if (digested)
 		facets |= FACET_CONTENT;
@@ -299,6 +350,7 @@ observe_output(struct keeping *k, const struct touched *t)
 	item->can_run = t->mode & 0111;
 	item->stamped = facets & looks;
 	item->mode = t->mode;
+	item->names = t->names;
 	item->stamp = t->stamp;
 	return true;
 }
@@ -342,6 +394,7 @@ observe_variables(struct keeping *k)
 	if ((!keeping_knows_programs(k) && k->trace->observe) ||
 	    k->trace->asked_environment) {
 		(void)path_set_add(&k->set, PLACE_VARIABLE, FACET_CONTENT, "*");
+		keep_shown_variables(k);
 		return;
 	}
 	for (const char *const *name = environment_compiler; *name; name++) {
@@ -452,6 +505,7 @@ keep_facts(struct keeping *k)
 {
 	observe_variables(k);
 	observe_machine(k);
+	keep_shown_times(k);
 }
 
 /* ---- declared ---- */

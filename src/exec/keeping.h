@@ -53,6 +53,12 @@ void keep_facts(struct keeping *k);
 #define FINDINGS_FILE "findings.jsonl"
 void keep_finding(struct keeping *k, const struct record *kept);
 
+/* keep_shown.c: look for these in the outputs, too; what is found there, or is named
+ * by what the command went by, counts. */
+void keep_watch_shown(struct keeping *k);
+void keep_shown_variables(struct keeping *k);
+void keep_shown_times(struct keeping *k);
+
 /* keep_outputs.c: what was written, and printed; blobs are stored. */
 bool keep_outputs(struct keeping *k);
 bool keep_declared_outputs(struct keeping *k);

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "actions/environment.h"
 #include "base/mem.h"
 #include "base/version.h"
 #include "exec/job.h"
@@ -157,6 +158,27 @@ say_cannot_run(struct job *job, int error)
 	job_reason(job, "it can't be run: %s", strerror(error));
 }
 
+/* Will code that is no compiler's run in one? */
+static bool
+has_stranger(const struct job *job)
+{
+	static const char *const options[] = {
+		"-fplugin=", "-fpass-plugin=", "-load", "-plugin", "--plugin"
+	};
+
+	for (char *const *word = job->action.argv; *word; word++) {
+		const char *own =
+		    strncmp(*word, "-Wl,", 4) == 0 ? *word + 4 : *word;
+
+		for (size_t i = 0; i < sizeof(options) / sizeof(*options);
+		     i++) {
+			if (strncmp(own, options[i], strlen(options[i])) == 0)
+				return true;
+		}
+	}
+	return environment_preloads();
+}
+
 /* ---- when nothing else goes ---- */
 
 static struct job *the_job; /* for those who get no argument */
@@ -240,6 +262,7 @@ run(struct job *job, struct trace *trace)
 		.file_size_signal = job->file_size_signal,
 		.strays = strays,
 		.nest = job->nest.mode == NEST_OPEN ? &job->nest : NULL,
+		.stranger = has_stranger(job),
 	};
 	status = watch_command(job, trace, &err);
 	if (status > 0)

@@ -47,6 +47,7 @@ tell_machine(struct job *job, const char *name)
 		{ "cpu", NEST_ASKED_CPU },
 		{ "cwd", NEST_ASKED_CWD },
 		{ "root", NEST_ASKED_CWD },
+		{ "words", NEST_STRANGER },
 	};
 
 	for (size_t i = 0; i < sizeof(facts) / sizeof(*facts); i++) {

@@ -51,6 +51,15 @@ add_pwd(struct scan *scan, const char *cwd)
 		add_pattern(scan, SCAN_PWD, pwd);
 }
 
+void
+scan_variable(struct scan *scan, const char *entry, const char *value)
+{
+	if (scan->variables == SCAN_VARIABLES)
+		return;
+	add_pattern(scan, SCAN_KINDS + (int)scan->variables, value);
+	scan->variable[scan->variables++] = entry;
+}
+
 /* As clocks here and in Greenwich have it. */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
@@ -134,13 +143,88 @@ mark_beginnings(const struct scan *scan, unsigned char *begins)
 }
 
 static void
+note_found(struct scan *scan, int kind)
+{
+	if (kind < SCAN_KINDS)
+		scan->found[kind] = true;
+	else
+		scan->shown[kind - SCAN_KINDS] = true;
+}
+
+static void
 try_patterns(struct scan *scan, const unsigned char *at, size_t left)
 {
 	for (size_t i = 0; i < scan->count; i++) {
 		if (scan->pattern[i].size <= left &&
 		    memcmp(at, scan->pattern[i].text, scan->pattern[i].size) ==
 		        0)
-			scan->found[scan->pattern[i].kind] = true;
+			note_found(scan, scan->pattern[i].kind);
+	}
+}
+
+/* ---- any moment ---- */
+
+int64_t
+scan_day(const struct tm *day)
+{
+	return (day->tm_year + 1900) * 10000 + (day->tm_mon + 1) * 100 +
+	    day->tm_mday;
+}
+
+static void
+add_any(struct scan *scan, int64_t moment)
+{
+	for (size_t i = 0; i < scan->moment_count; i++) {
+		if (scan->moment[i] == moment)
+			return;
+	}
+	if (scan->moment_count < SCAN_MOMENTS)
+		scan->moment[scan->moment_count++] = moment;
+}
+
+static size_t
+digits(const unsigned char *at, size_t left)
+{
+	size_t size = 0;
+
+	while (size < left && isdigit(at[size]))
+		size++;
+	return size;
+}
+
+/* "2001-12-31" */
+static bool
+is_day(const unsigned char *at, size_t left)
+{
+	return left >= 10 && digits(at, left) == 4 && at[4] == '-' &&
+	    digits(at + 5, 2) == 2 && at[7] == '-' && digits(at + 8, 2) == 2;
+}
+
+static int64_t
+number(const unsigned char *at, size_t size)
+{
+	int64_t value = 0;
+
+	for (size_t i = 0; i < size; i++)
+		value = value * 10 + (at[i] - '0');
+	return value;
+}
+
+static void
+scan_moments(struct scan *scan, const unsigned char *at, size_t size)
+{
+	for (size_t i = 0; i < size && scan->moment_count < SCAN_MOMENTS;) {
+		size_t run = digits(at + i, size - i);
+		const unsigned char *text = at + i;
+
+		if (run >= 9 && run <= 10)
+			add_any(scan, number(text, run));
+		else if (is_day(text, size - i))
+			add_any(scan,
+			    -(number(text, 4) * 10000 +
+			        number(text + 5, 2) * 100 +
+			        number(text + 8, 2)));
+		i += run + 1;
 	}
 }
 
@@ -150,6 +234,8 @@ scan_bytes(struct scan *scan, const void *data, size_t size)
 	unsigned char begins[65536 / 8];
 	const unsigned char *at = data;
 
+	if (scan->moments)
+		scan_moments(scan, at, size);
 	mark_beginnings(scan, begins);
 	for (size_t i = 0; i + 1 < size; i++) {
 		unsigned pair = at[i] | (unsigned)at[i + 1] << 8;

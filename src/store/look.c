@@ -31,7 +31,8 @@
 
 /* Facets of what a link leads to. */
 #define FOLLOWED \
-	(FACET_CONTENT | FACET_TYPE | FACET_STAT | FACET_LISTING | FACET_TIME)
+	(FACET_CONTENT | FACET_TYPE | FACET_STAT | FACET_LISTING | \
+	    FACET_TIME | FACET_NAMES | FACET_OWNER)
 
 #define FEW_NAMES 3  /* absent ones, below which asking for each is as quick */
 #define MANY_NAMES 6 /* from which opening their folder pays */
@@ -139,6 +140,11 @@ mix_stat(struct looking *l, const struct glance *g, uint32_t facets)
 		mixer_add(&l->mixer, (uint64_t)stamp.mtime_ns);
 	if ((facets & FACET_STAT) && S_ISREG(g->st.st_mode))
 		mixer_add(&l->mixer, stamp.size);
+	if (facets & FACET_NAMES)
+		mixer_add(&l->mixer, g->st.st_nlink);
+	if (facets & FACET_OWNER)
+		mixer_add(
+		    &l->mixer, (uint64_t)g->st.st_uid << 32 | g->st.st_gid);
 	mixer_add(&l->mixer, g->st.st_mode);
 }
 
@@ -147,7 +153,8 @@ static void
 stat_as_known(const struct observation *item, struct stat *st)
 {
 	*st = (struct stat){ .st_mode = item->mode,
-		.st_size = (off_t)item->stamp.size };
+		.st_size = (off_t)item->stamp.size,
+		.st_nlink = item->names };
 	st->st_mtim.tv_sec = item->stamp.mtime_ns / 1000000000;
 	st->st_mtim.tv_nsec = item->stamp.mtime_ns % 1000000000;
 }
@@ -593,6 +600,11 @@ take_stat(const struct glance *g, uint32_t facets, struct hasher *value,
 		take_number(value, hint,
 		    (uint64_t)(g->st.st_mtim.tv_sec * 1000000000ll +
 		        g->st.st_mtim.tv_nsec));
+	if (facets & FACET_NAMES)
+		take_number(value, hint, g->st.st_nlink);
+	if (facets & FACET_OWNER)
+		take_number(
+		    value, hint, (uint64_t)g->st.st_uid << 32 | g->st.st_gid);
 }
 
 /* Feed the entry's value to `value`; a sum of it to `hint`. */

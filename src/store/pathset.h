@@ -43,7 +43,9 @@ enum facet {
 	FACET_BEFORE = 1 << 7,  /* of an output that was probed before it was
 	                         * written: its type or that it was absent */
 	FACET_ROOM = 1 << 8,    /* the same where a file or nothing are one */
-	FACETS = (1 << 9) - 1,
+	FACET_NAMES = 1 << 9,   /* how many hard links a file has */
+	FACET_OWNER = 1 << 10,  /* user and group */
+	FACETS = (1 << 11) - 1,
 };
 
 /* An entry of a list in the making. */
@@ -59,6 +61,7 @@ struct observation {
 	int type;             /* FACET_BEFORE, FACET_ROOM: 0 or S_IFMT bits */
 	bool stamped;         /* these are known, too: */
 	uint32_t mode;        /* FACET_STAT */
+	uint32_t names;       /* FACET_NAMES */
 	struct stamp stamp;   /* FACET_STAT, FACET_TIME */
 };
 

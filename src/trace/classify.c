@@ -156,7 +156,7 @@ static const struct {
 	{ "cp", PROGRAM_TIMES },
 	{ "install", PROGRAM_TIMES },
 	{ "rsync", PROGRAM_ALL_TIMES },
-	{ "find", PROGRAM_TIMES },
+	{ "find", PROGRAM_OWNERS },
 	{ "zip", PROGRAM_ALL_TIMES },
 	{ "cpio", PROGRAM_ALL_TIMES },
 	{ "ls", PROGRAM_ALL_TIMES },

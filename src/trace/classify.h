@@ -22,7 +22,8 @@ enum program_class {
 	PROGRAM_UNKNOWN,
 	PROGRAM_COMPILER, /* looks for paths and content, not at times or modes */
 	PROGRAM_TIMES,    /* looks at times of modification, of files */
-	PROGRAM_ALL_TIMES, /* ... and of folders */
+	PROGRAM_OWNERS,   /* ... and at owners */
+	PROGRAM_ALL_TIMES, /* ... and at times of folders */
 	PROGRAM_SHELL,
 	PROGRAM_ARCHIVER, /* can put times and owners into what it writes */
 	PROGRAM_OBJECTS,  /* edits or shows object files */

@@ -78,7 +78,7 @@ class_for(const struct question *q)
 
 /* Do the words or the script at `path` hold a shell's tests for what is newer? */
 static bool
-compares_times(const char *path)
+compares_times(struct trace *trace, const char *path)
 {
 	static const char *const tests[] = { "-nt", "-ot" };
 	auto_buf text = BUF_INIT;
@@ -86,6 +86,9 @@ compares_times(const char *path)
 
 	if (buf_read_file(&text, path, &err) < 0)
 		return true;
+	if (memmem(text.data, text.len, " -ef ", 5))
+		trace_refuse(
+		    trace, "a shell compares which files are the same (-ef)");
 	for (size_t i = 0; i < sizeof(tests) / sizeof(*tests); i++) {
 		if (memmem(text.data, text.len, tests[i], 3))
 			return true;
@@ -103,7 +106,7 @@ shell_compares_times(const struct question *q)
 		return q->trace->shells_compare_times;
 	q->trace->asked_shell = q->pid;
 	snprintf(words, sizeof(words), "/proc/%d/cmdline", (int)q->pid);
-	q->trace->shells_compare_times = compares_times(words);
+	q->trace->shells_compare_times = compares_times(q->trace, words);
 	return q->trace->shells_compare_times;
 }
 
@@ -114,13 +117,15 @@ shell_reads(const struct question *q, const char *path, uint64_t size)
 	if (q->answered || q->trace->shells_compare_times ||
 	    size > SCRIPT_SIZE || class_for(q) != PROGRAM_SHELL)
 		return;
-	q->trace->shells_compare_times = compares_times(path);
+	q->trace->shells_compare_times = compares_times(q->trace, path);
 }
 
 /* What a stat() by this program makes count. */
 static uint32_t
 stat_facets(const struct question *q, mode_t mode)
 {
+	const uint32_t times = S_ISREG(mode) ? FACET_TIME | FACET_NAMES : 0;
+
 	if (q->answered && !q->trace->stranger)
 		return FACET_TYPE;
 	switch (class_for(q)) {
@@ -129,11 +134,19 @@ stat_facets(const struct question *q, mode_t mode)
 		if (!shell_compares_times(q))
 			return FACET_STAT;
 		__attribute__((fallthrough));
-	case PROGRAM_TIMES:
-		return S_ISREG(mode) ? FACET_STAT | FACET_TIME : FACET_STAT;
-	case PROGRAM_ALL_TIMES: return FACET_STAT | FACET_TIME;
+	case PROGRAM_TIMES: return FACET_STAT | times;
+	case PROGRAM_OWNERS: return FACET_STAT | FACET_OWNER | times;
+	case PROGRAM_ALL_TIMES:
+		return FACET_STAT | FACET_OWNER | FACET_TIME | times;
 	default: return FACET_STAT;
 	}
+}
+
+/* What is there and what one may do with it, but no more. */
+static uint32_t
+plain_facets(const struct question *q, mode_t mode)
+{
+	return stat_facets(q, mode) & (FACET_STAT | FACET_TYPE);
 }
 
 /* ---- reading ---- */
@@ -180,15 +193,6 @@ unwritten(struct trace *trace, const char *path)
 }
 
 static void
-note(struct trace *trace, const char *path, uint32_t facets)
-{
-	struct touched *t = unwritten(trace, path);
-
-	if (t)
-		t->facets |= facets;
-}
-
-static void
 note_stat(struct touched *t, const struct stamp *stamp, mode_t mode)
 {
 	if (t->stamped)
@@ -196,6 +200,24 @@ note_stat(struct touched *t, const struct stamp *stamp, mode_t mode)
 	t->stamped = true;
 	t->stamp = *stamp;
 	t->mode = mode;
+}
+
+/* What was only asked about has a state, too, that must be the same at the end. */
+static void
+note(struct question *q, const char *path, uint32_t facets)
+{
+	struct touched *t = unwritten(q->trace, path);
+	struct stamp stamp;
+	struct stat st;
+
+	if (!t)
+		return;
+	t->facets |= facets;
+	if ((facets & ~FACET_ABSENT) && !t->stamped && !q->answered &&
+	    stat(path, &st) == 0) {
+		stamp_of(&stamp, &st);
+		note_stat(t, &stamp, st.st_mode);
+	}
 }
 
 /* As the kernel answers, or as the log says that it did. 0 or an errno. */
@@ -237,9 +259,9 @@ note_absent(struct question *q, const char *path, int error)
 	/* What is there and may not be opened has a mode that says so; what is
 	 * behind a folder that may not be entered is as good as absent. */
 	if (error == EACCES && stat(path, &st) == 0)
-		note(q->trace, path, FACET_STAT);
+		note(q, path, FACET_STAT);
 	else
-		note(q->trace, path, FACET_ABSENT);
+		note(q, path, FACET_ABSENT);
 	return true;
 }
 
@@ -320,7 +342,10 @@ write_to(struct trace *trace, const char *path)
 
 	if (t->written)
 		return t;
-	t->before = type_of(path);
+	if (lstat(path, &st) == 0) {
+		t->before = (int)(st.st_mode & S_IFMT);
+		t->names = (uint32_t)st.st_nlink;
+	}
 	t->written = true;
 	if ((t->facets & (FACET_STAT | FACET_TIME)) && !t->stamped &&
 	    stat(path, &st) == 0) {
@@ -538,7 +563,7 @@ static void
 open_special_file(struct question *q, const char *path, mode_t mode, bool write)
 {
 	if (S_ISDIR(mode))
-		note(q->trace, path, stat_facets(q, mode) & ~FACET_TIME);
+		note(q, path, plain_facets(q, mode));
 	else if (unwritten(q->trace, path))
 		trace_refuse(q->trace, "it %s '%s', which is no file",
 		    write ? "wrote to" : "read", path);
@@ -558,14 +583,14 @@ open_to_read(struct question *q, const char *path, bool look_only)
 	}
 	if (look_only || !S_ISREG(mode)) {
 		if (look_only)
-			note(q->trace, path, stat_facets(q, mode));
+			note(q, path, stat_facets(q, mode));
 		else
 			open_special_file(q, path, mode, false);
 		return;
 	}
 	if (!q->answered && (mode & 0444) != 0444 &&
 	    faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) < 0) {
-		note(q->trace, path, FACET_STAT);
+		note(q, path, FACET_STAT);
 		return;
 	}
 	meet_library(q, path);
@@ -574,10 +599,12 @@ open_to_read(struct question *q, const char *path, bool look_only)
 }
 
 static void
-open_new(struct question *q, const char *path, bool exclusive)
+open_new(struct question *q, const char *path, uint64_t flags)
 {
+	bool exclusive = flags & O_EXCL;
 	char folder[PATH_SIZE];
 	struct touched *t;
+	bool own;
 
 	snprintf(folder, sizeof(folder), "%s", path);
 	*strrchr(folder, '/') = '\0';
@@ -592,11 +619,14 @@ open_new(struct question *q, const char *path, bool exclusive)
 	}
 	if (faccessat(AT_FDCWD, folder[0] ? folder : "/", W_OK, AT_EACCESS) <
 	    0) {
-		note(q->trace, folder, FACET_STAT);
+		note(q, folder, FACET_STAT);
 		return;
 	}
+	own = touched_get(q->trace, path)->written;
 	t = write_to(q->trace, path);
 	t->fresh |= exclusive;
+	/* Had something been there, it would have failed, or added to that. */
+	t->alone |= !own && (exclusive || !(flags & O_TRUNC));
 }
 
 static void
@@ -609,11 +639,11 @@ open_to_write(struct question *q, const char *path, uint64_t flags)
 		if (errno != ENOENT || !(flags & O_CREAT))
 			note_absent(q, path, errno);
 		else
-			open_new(q, path, exclusive);
+			open_new(q, path, flags);
 		return;
 	}
 	if (exclusive || S_ISDIR(st.st_mode)) { /* it will fail */
-		note(q->trace, path, FACET_TYPE);
+		note(q, path, FACET_TYPE);
 		return;
 	}
 	if (S_ISLNK(st.st_mode)) {
@@ -625,7 +655,7 @@ open_to_write(struct question *q, const char *path, uint64_t flags)
 		return;
 	}
 	if (faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) < 0)
-		note(q->trace, path, FACET_STAT);
+		note(q, path, FACET_STAT);
 	else if ((flags & O_TRUNC) && (flags & O_ACCMODE) != O_RDONLY)
 		(void)write_to(q->trace, path);
 	else
@@ -640,19 +670,38 @@ is_terminal_check(const struct question *q, const char *path, uint64_t flags)
 	    (flags & O_ACCMODE) == O_RDWR && class_for(q) == PROGRAM_SHELL;
 }
 
+/* A descriptor that came from outside, opened by its name in /proc. */
+static void
+refuse_stray(struct question *q, const char *path)
+{
+	const char *last = strstr(path, "/fd/");
+	int fd;
+
+	if (!last || strncmp(path, "/proc/", 6) != 0)
+		return;
+	fd = atoi(last + 4);
+	for (int i = 0; i < q->trace->strays.count; i++) {
+		if (q->trace->strays.fd[i] == fd)
+			trace_refuse(q->trace,
+			    "it used descriptor %d, which came from outside",
+			    fd);
+	}
+}
+
 static void
 handle_open(struct question *q, const char *path, uint64_t flags)
 {
 	bool write =
 	    (flags & O_ACCMODE) != O_RDONLY || (flags & (O_CREAT | O_TRUNC));
 
+	refuse_stray(q, path);
 	if (flags & O_PATH)
 		write = false;
 	if (is_terminal_check(q, path, flags) ||
 	    is_special(q, path, !(flags & O_PATH)))
 		return;
 	if ((flags & O_TMPFILE) == O_TMPFILE)
-		note(q->trace, path, FACET_TYPE);
+		note(q, path, FACET_TYPE);
 	else if (write)
 		open_to_write(q, path, flags);
 	else
@@ -684,6 +733,9 @@ handle_stat(struct question *q, const char *path, bool follow)
 	if (!t)
 		return;
 	t->facets |= stat_facets(q, mode);
+	t->timed |= S_ISREG(mode) &&
+	    (q->answered ? q->trace->stranger
+	                 : class_for(q) == PROGRAM_UNKNOWN);
 	note_stat(t, &stamp, mode);
 	/* Shells look whether PWD is true, and then need not ask. */
 	if (!q->answered && strcmp(path, q->trace->cwd) == 0 &&
@@ -704,14 +756,14 @@ handle_access(struct question *q, const char *path)
 		if (q->error)
 			note_absent(q, path, q->error);
 		else
-			note(q->trace, path, stat_facets(q, 0) & ~FACET_TIME);
+			note(q, path, plain_facets(q, 0));
 		return;
 	}
 	error = ask_stat(q, path, true, &stamp, &mode);
 	if (error)
 		note_absent(q, path, error);
 	else
-		note(q->trace, path, stat_facets(q, mode) & ~FACET_TIME);
+		note(q, path, plain_facets(q, mode));
 }
 
 static void
@@ -778,6 +830,13 @@ handle_listing(struct question *q)
 
 /* ---- running ---- */
 
+/* One whose variables we know, or take for one that asks for none. */
+static bool is_known_class(enum program_class class)
+{
+	return class == PROGRAM_COMPILER || class == PROGRAM_ARCHIVER ||
+	    class == PROGRAM_OBJECTS;
+}
+
 static void
 add_program(struct trace *trace, const char *path)
 {
@@ -795,7 +854,7 @@ add_program(struct trace *trace, const char *path)
 		    "it ran '%s', whose result is the clock, the machine or "
 		    "chance",
 		    path);
-	if (classify_program(real) == PROGRAM_COMPILER &&
+	if (is_known_class(classify_program(real)) &&
 	    !is_trusted_place(trace, real))
 		trace->stranger = true;
 	trace->programs = xrealloc(trace->programs, trace->program_count + 1,
@@ -883,7 +942,7 @@ run_program(struct question *q, const char *path, int depth)
 	}
 	if (!S_ISREG(st.st_mode) ||
 	    faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) < 0) {
-		note(q->trace, path, FACET_STAT);
+		note(q, path, FACET_STAT);
 		return;
 	}
 	t = touched_get(q->trace, path);
@@ -955,7 +1014,7 @@ handle_mkdir(struct question *q, const char *path)
 	if (is_special(q, path, false))
 		return;
 	if (lstat(path, &st) == 0) {
-		note(q->trace, path, FACET_TYPE);
+		note(q, path, FACET_TYPE);
 		return;
 	}
 	t = write_probing(q->trace, path);
@@ -973,7 +1032,7 @@ arrive(struct question *q, const char *path, bool replaces)
 	if (is_special(q, path, false))
 		return NULL;
 	if (!replaces && lstat(path, &st) == 0) {
-		note(q->trace, path, FACET_TYPE);
+		note(q, path, FACET_TYPE);
 		return NULL;
 	}
 	t = replaces ? write_to(q->trace, path) : write_probing(q->trace, path);
@@ -1152,6 +1211,8 @@ handle_descriptor(struct question *q, const struct call_spec *spec)
 	int fd = (int)argument(q, spec->only_arg);
 	uint64_t command = argument(q, 1);
 
+	if (spec->to >= 0 && !leads_outside(q, fd))
+		fd = (int)argument(q, spec->to);
 	if (!leads_outside(q, fd))
 		return;
 	/* Shells put it aside, where no program looks, and take it back before
@@ -1408,6 +1469,7 @@ handle_fstat(struct question *q)
 		return;
 	stamp_of(&stamp, &st);
 	t->facets |= stat_facets(q, st.st_mode);
+	t->timed |= class_for(q) == PROGRAM_UNKNOWN;
 	note_stat(t, &stamp, st.st_mode);
 }
 
@@ -1474,6 +1536,8 @@ events_question(const struct ring_entry *entry)
 /* ---- what an inner tarn-exec tells ---- */
 
 /* The facets that a stat() answers. */
+#define STATS (FACET_TYPE | FACET_STAT | FACET_TIME | FACET_NAMES | FACET_OWNER)
+
 static void
 report_stat(struct question *q, const char *path, uint32_t facets)
 {
@@ -1491,7 +1555,7 @@ report_stat(struct question *q, const char *path, uint32_t facets)
 	t = unwritten(q->trace, path);
 	if (!t)
 		return;
-	t->facets |= facets & (FACET_TYPE | FACET_STAT | FACET_TIME);
+	t->facets |= facets & STATS;
 	note_stat(t, &stamp, mode);
 }
 
@@ -1508,15 +1572,14 @@ events_reported(struct trace *trace, const char *path, uint32_t facets)
 	memcpy(own, path, strlen(path) + 1);
 	pass_own_links(trace, own, !(facets & FACET_LINK));
 	if (facets & FACET_ABSENT)
-		note(trace, own, FACET_ABSENT);
+		note(&q, own, FACET_ABSENT);
 	if (facets & before)
-		note(trace, own,
-		    lstat(own, &st) < 0 ? FACET_ABSENT : FACET_TYPE);
+		note(&q, own, lstat(own, &st) < 0 ? FACET_ABSENT : FACET_TYPE);
 	if (facets & FACET_LINK)
 		note_link(&q, own);
 	if (facets & FACET_LISTING)
 		note_listing(trace, own);
-	if (facets & (FACET_CONTENT | FACET_TYPE | FACET_STAT | FACET_TIME))
+	if (facets & (FACET_CONTENT | STATS))
 		report_stat(&q, own, facets & ~before);
 }
 

@@ -70,6 +70,8 @@ enum nest_asked {
 	NEST_ASKED_UNAME = 1 << 1,
 	NEST_ASKED_CPU = 1 << 2,
 	NEST_ASKED_ENVIRONMENT = 1 << 3,
+	NEST_ASKED_CLOCK = 1 << 4,
+	NEST_STRANGER = 1 << 5, /* as in struct trace */
 };
 
 struct nest {

@@ -19,6 +19,8 @@ enum nest_touched {
 	TOUCHED_TIME_SET = 1 << 9,
 	TOUCHED_TREE = 1 << 10,
 	TOUCHED_OPENED_ONCE = 1 << 11,
+	TOUCHED_TIMED = 1 << 12,
+	TOUCHED_ALONE = 1 << 13,
 };
 
 /* ---- encoding ---- */
@@ -36,7 +38,8 @@ flags_of(const struct touched *t)
 	    (t->mode_set ? TOUCHED_MODE_SET : 0) |
 	    (t->time_set ? TOUCHED_TIME_SET : 0) |
 	    (t->tree ? TOUCHED_TREE : 0) |
-	    (t->opened == 1 ? TOUCHED_OPENED_ONCE : 0);
+	    (t->opened == 1 ? TOUCHED_OPENED_ONCE : 0) |
+	    (t->timed ? TOUCHED_TIMED : 0) | (t->alone ? TOUCHED_ALONE : 0);
 }
 
 static ProtobufCBinaryData
@@ -56,6 +59,7 @@ fill_touched(
 	to->flags = flags_of(t);
 	to->mode = t->mode;
 	to->before = (uint32_t)t->before;
+	to->names = t->names;
 	to->digest = digest_field(&t->digest, t->digested);
 	to->listing = digest_field(&t->listing, t->listed);
 	to->link = digest_field(&t->link, t->linked);
@@ -76,7 +80,9 @@ asked_of(const struct trace *trace)
 	return (trace->asked_cwd ? NEST_ASKED_CWD : 0) |
 	    (trace->asked_uname ? NEST_ASKED_UNAME : 0) |
 	    (trace->asked_cpu ? NEST_ASKED_CPU : 0) |
-	    (trace->asked_environment ? NEST_ASKED_ENVIRONMENT : 0);
+	    (trace->asked_environment ? NEST_ASKED_ENVIRONMENT : 0) |
+	    (trace->asked_clock ? NEST_ASKED_CLOCK : 0) |
+	    (trace->stranger ? NEST_STRANGER : 0);
 }
 
 static void
@@ -161,6 +167,8 @@ take_flags(struct touched *t, uint32_t flags)
 	t->time_set = flags & TOUCHED_TIME_SET;
 	t->tree = flags & TOUCHED_TREE;
 	t->opened = flags & TOUCHED_OPENED_ONCE ? 1 : 0;
+	t->timed = flags & TOUCHED_TIMED;
+	t->alone = flags & TOUCHED_ALONE;
 }
 
 static bool
@@ -175,6 +183,7 @@ take_touched(struct trace *trace, const Tarn__NestTouched *from)
 	t->facets = from->facets & FACETS;
 	t->mode = from->mode;
 	t->before = (int)(from->before & S_IFMT);
+	t->names = from->names;
 	take_flags(t, from->flags);
 	return take_stamp(t, from) &&
 	    take_digest(&t->digest, &from->digest, t->digested) &&
@@ -212,6 +221,8 @@ take_trace(struct trace *trace, const Tarn__NestTrace *from)
 	trace->asked_uname |= (from->asked & NEST_ASKED_UNAME) != 0;
 	trace->asked_cpu |= (from->asked & NEST_ASKED_CPU) != 0;
 	trace->asked_environment |= (from->asked & NEST_ASKED_ENVIRONMENT) != 0;
+	trace->asked_clock |= (from->asked & NEST_ASKED_CLOCK) != 0;
+	trace->stranger |= (from->asked & NEST_STRANGER) != 0;
 	trace->own_clocks |= from->own_clocks;
 	trace->folders_made += from->folders_made;
 	trace->links_made += from->links_made;

@@ -369,6 +369,7 @@ take_report(void *arg, struct trace *trace)
 	trace->asked_cpu |= (request->asked & NEST_ASKED_CPU) != 0;
 	trace->asked_environment |=
 	    (request->asked & NEST_ASKED_ENVIRONMENT) != 0;
+	trace->stranger |= (request->asked & NEST_STRANGER) != 0;
 	for (size_t i = 0; i < request->n_seen; i++) {
 		auto_free char *path = nest_text(&request->seen[i]->path);
 

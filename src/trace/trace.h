@@ -26,6 +26,7 @@
 struct touched {
 	char *path;      /* owned; absolute, as the command named it */
 	uint32_t facets; /* what was learned from it before it was written */
+	bool timed;      /* a program that we don't know asked for its stat() */
 	bool stamped;    /* `stamp` and `mode` are those of the first look */
 	struct stamp stamp;
 	uint32_t mode;
@@ -38,10 +39,12 @@ struct touched {
 	bool program;          /* it was run */
 	unsigned opened;       /* how often its content could be read */
 
-	bool written; /* or made, renamed to, removed, ... */
-	bool probed;  /* before that, it was looked for in a telling way */
-	int before;   /* type before that, S_IFMT bits; 0: absent */
-	bool fresh;   /* what was there before went away first */
+	bool written;   /* or made, renamed to, removed, ... */
+	bool probed;    /* before that, it was looked for in a telling way */
+	int before;     /* type before that, S_IFMT bits; 0: absent */
+	uint32_t names; /* hard links before that */
+	bool alone;     /* made in a way that had noticed anything there */
+	bool fresh;     /* what was there before went away first */
 	bool mode_set, time_set;
 	bool tree; /* a folder that came here by a rename, with all in it */
 };
