@@ -52,7 +52,10 @@ def contains(text, part, what="text"):
 
 def need(*programs):
     for name in programs:
-        if not shutil.which(name, path=PATH):
+        if name == "root":
+            if os.geteuid() != 0:
+                raise Skip("needs root")
+        elif not shutil.which(name, path=PATH):
             raise Skip(f"{name} is not installed")
 
 
@@ -230,8 +233,10 @@ class Project:
         shutil.copytree(self.root, aside, symlinks=True)
         run = self.bare(words, **more)
         after = snapshot(self.root)
-        subprocess.run(["chmod", "-R", "u+rwx", self.root], capture_output=True)
         before = snapshot(aside)
+        for name in set(after) - set(before):  # closed folders could not be removed
+            if os.path.isdir(self.path(name)) and not os.path.islink(self.path(name)):
+                subprocess.run(["chmod", "-R", "u+rwx", self.path(name)], capture_output=True)
         for name in sorted(set(after) - set(before), reverse=True):
             self.remove(name)
         now = snapshot(self.root)

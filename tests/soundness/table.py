@@ -14,7 +14,7 @@ each run, files, modes, output and status are compared with those of a bare run.
 
 "{cc}" in the words makes two cases of one, with gcc and with clang.
 """
-import os, shutil, sys
+import os, shutil
 
 from support import FAST, need, snapshot
 
@@ -72,7 +72,7 @@ def forged(text):
 
 class Case:
     def __init__(self, words, given=None, then=None, first=None, env=None, then_env=None, then_words=None, then_first=None,
-                 outcome="miss", before="miss", reason=None, cwd=None, needs=(), options=(), back=True, same=False,
+                 outcome="miss", before="miss", reason=None, cwd=None, needs=(), options=(), back=True, same=False, again="hit",
                  stdin=None, limits=None, then_limits=None, umask=None, then_umask=None, only_first=False, checked=False):
         self.__dict__.update(locals())
         del self.__dict__["self"]
@@ -100,18 +100,38 @@ class Case:
         if text:
             p.shell(text)
 
-    def remove_empty(self, p, above):
-        while above and not os.listdir(p.path(above)) and above not in self.given:
-            p.remove(above)
-            above = os.path.dirname(above)
-
-    def put_back(self, p):
-        for name in sorted(self.then, reverse=True):
-            if p.exists(name) and name not in self.given:
+    def settle(self, p):
+        """Make the tree what it was, with the times that it had, and nothing more."""
+        now, then = snapshot(p.root), snapshot(self.aside)
+        for name in sorted(set(now) - set(then), reverse=True):
+            p.remove(name)
+        for name in sorted(then):
+            if now.get(name) == then[name]:
+                continue
+            was = f"{self.aside}/{name}"
+            if os.path.isdir(was) and not os.path.islink(was):
+                if not os.path.isdir(p.path(name)) or os.path.islink(p.path(name)):
+                    if p.exists(name):
+                        p.remove(name)
+                    os.makedirs(p.path(name))
+                shutil.copystat(was, p.path(name))
+                continue
+            if p.exists(name):
                 p.remove(name)
-                self.remove_empty(p, os.path.dirname(name))
-        self.put(p, {name: self.given[name] for name in self.given})
-        self.shell(p, self.first)
+            shutil.copy2(was, p.path(name), follow_symlinks=False)
+        for folder, _, files in os.walk(self.aside, topdown=False):
+            here = p.path(os.path.relpath(folder, self.aside))
+            for name in files:
+                was = os.lstat(f"{folder}/{name}")
+                if os.lstat(f"{here}/{name}").st_mtime_ns != was.st_mtime_ns:
+                    os.utime(f"{here}/{name}", ns=(was.st_atime_ns, was.st_mtime_ns), follow_symlinks=False)
+            times = os.stat(folder)
+            os.utime(here, ns=(times.st_atime_ns, times.st_mtime_ns))
+        p.made = set()
+
+    def remember(self, p, name):
+        self.aside = f"{p.top}/{name}"
+        shutil.copytree(p.root, self.aside, symlinks=True)
 
     # ---- running ----
 
@@ -119,6 +139,8 @@ class Case:
         found = {"env": {n: v if v is None else v.replace("{root}", p.root) for n, v in (env or {}).items()}, "options": self.options}
         if self.cwd:
             found["cwd"] = self.cwd
+        if self.stdin is not None:
+            found["input"] = self.stdin
         if limits or umask is not None:
             found["preexec_fn"] = lambda: set_up(limits or {}, umask)
         return found
@@ -126,7 +148,7 @@ class Case:
     def step(self, p, outcome, words, more, reason=None, keep=False):
         """What it printed, its status, and what it left."""
         if not keep:
-            p.clean()
+            self.settle(p)
         before = snapshot(p.root)
         run = p.step(outcome, words, reason, keep=True, **more)
         after = snapshot(p.root)
@@ -139,33 +161,40 @@ class Case:
         self.given, self.then = self.given or {}, self.then or {}
         self.put(p, self.given)
         self.shell(p, self.first)
+        self.remember(p, "given")
         words = fill(self.words, p)
         more = self.more(p, self.env, self.limits, self.umask)
         shown = self.step(p, self.before, words, more, self.reason)
-        if self.before in ("uncacheable", "failed"):
-            self.step(p, self.before, words, more, self.reason)
+        first = p.last()["outcome"]
+        if first != "miss":
+            self.step(p, first, words, more, self.reason)
         else:
             self.step(p, "hit", words, more)
-            if p.last()["kind"] != "compile":  # it may have looked whether they are there
-                self.step(p, ("hit", "miss"), words, more, keep=True)
-            self.step(p, "hit", words, more, keep=True)
+            if p.last()["kind"] == "compile":
+                self.step(p, self.again, words, more, keep=True)
+                self.step(p, "hit", words, more, keep=True)
+            else:  # it may have looked whether they are there
+                for _ in range(2):
+                    self.step(p, ("hit", "miss", "failed", "uncacheable"), words, more, keep=True)
         if self.only_first:
             return
-        p.clean()
+        self.settle(p)
         self.put(p, self.then)
-        self.shell(p, self.first if self.then_first is None else self.then_first)
+        self.shell(p, self.first if self.then_first is None and not self.then else self.then_first)
+        given = self.aside
+        self.remember(p, "then")
         now = fill(self.then_words or self.words, p)
         other = self.more(p, {**(self.env or {}), **(self.then_env or {})}, self.then_limits or self.limits,
                           self.umask if self.then_umask is None else self.then_umask)
         shown_now = self.step(p, self.outcome, now, other)
-        if not self.same and shown == shown_now:
+        if self.same is False and shown == shown_now:
             raise AssertionError(f"{words}: the change changes nothing: the case proves nothing")
         if self.same and shown != shown_now:
             raise AssertionError(f"{words}: the change was to change nothing: {shown} {shown_now}")
-        self.step(p, "hit" if self.outcome in ("miss", "hit") or isinstance(self.outcome, tuple) else self.outcome, now, other)
-        if self.back:
-            p.clean()
-            self.put_back(p)
+        second = p.last()["outcome"]
+        self.step(p, self.again if second in ("miss", "hit") else second, now, other)
+        if self.back and first == "miss":
+            self.aside = given
             self.step(p, "hit", words, more)
 
 
