@@ -85,3 +85,16 @@ Test(classify, paths)
 		    paths[i].looked_for, "'%s'", paths[i].path);
 	}
 }
+
+Test(classify, places_of_packages)
+{
+	static const char *const good[] = { "/usr/bin/gcc", "/bin/as", "/usr",
+		"/opt/gcc/bin/gcc", "/nix/store/x/bin/cc" };
+	static const char *const bad[] = { "/home/me/bin/gcc", "/usrx/bin/gcc",
+		"/tmp/as", "as", "", "/", "/nix/gcc" };
+
+	for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++)
+		cr_assert(classify_is_system(good[i]), "'%s'", good[i]);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		cr_assert_not(classify_is_system(bad[i]), "'%s'", bad[i]);
+}
