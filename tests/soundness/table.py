@@ -171,8 +171,8 @@ class Case:
         else:
             self.step(p, "hit", words, more)
             if p.last()["kind"] == "compile":
-                self.step(p, self.again, words, more, keep=True)
-                self.step(p, "hit", words, more, keep=True)
+                for _ in range(2):
+                    self.step(p, self.again, words, more, keep=True)
             else:  # it may have looked whether they are there
                 for _ in range(2):
                     self.step(p, ("hit", "miss", "failed", "uncacheable"), words, more, keep=True)
