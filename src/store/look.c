@@ -68,6 +68,13 @@ look_release(struct look *look)
 	buf_release(&look->hint);
 }
 
+/* Only a damaged list has it where the words name none. */
+static const char *
+output_path(const struct looking *l)
+{
+	return l->world->outputs[0] ? l->world->outputs[0] : "";
+}
+
 static int
 no_match(struct looking *l, const char *what)
 {
@@ -75,7 +82,7 @@ no_match(struct looking *l, const char *what)
 	size_t root = strlen(l->world->root);
 
 	if (l->cursor.place == PLACE_OUTPUT)
-		path = l->world->outputs[0];
+		path = output_path(l);
 	if (strncmp(path, l->world->root, root) == 0 && path[root] == '/')
 		path += root + 1;
 	else if (strcmp(path, l->world->root) == 0)
@@ -91,7 +98,7 @@ path_now(const struct looking *l, int *at)
 {
 	if (l->cursor.place == PLACE_OUTPUT) {
 		*at = AT_FDCWD;
-		return l->world->outputs[0];
+		return output_path(l);
 	}
 	*at = AT_FDCWD;
 	if (l->folder == AT_FDCWD || !*cursor_name(&l->cursor))
@@ -360,11 +367,6 @@ glance_entry(struct looking *l, struct glance *g)
 	if (l->cursor.place >= PLACE_VARIABLE) {
 		glance_fact(l, g);
 		return HIT;
-	}
-	if (l->cursor.place == PLACE_OUTPUT && !l->world->outputs[0]) {
-		snprintf(l->look->reason, sizeof(l->look->reason),
-		    "the words name no output any more");
-		return MISS;
 	}
 	if (facets & (FACET_BEFORE | FACET_ROOM))
 		outcome = glance_before(l, g, facets);
