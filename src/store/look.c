@@ -494,16 +494,18 @@ first_pass(struct looking *l)
 	int more, outcome = HIT;
 
 	while (outcome == HIT && (more = cursor_next(&l->cursor)) != 0) {
-		if (more < 0)
-			return FAILED;
+		if (more < 0) {
+			outcome = FAILED;
+			break;
+		}
+		if (l->cursor.first)
+			leave_folder(l);
 		if (l->cursor.absent && !l->known) {
 			outcome = glance_absent_group(l);
 			continue;
 		}
-		if (l->cursor.first) {
-			leave_folder(l);
+		if (l->cursor.first)
 			enter_folder(l);
-		}
 		make_room(l);
 		l->glance[l->at] = (struct glance){ .is_link = false };
 		outcome = glance_entry(l, &l->glance[l->at]);
