@@ -464,6 +464,17 @@ handle(struct nested_list *list, struct nested *nested,
 	return answer(nested, request->kind) == 0;
 }
 
+/* Who is killed says nothing more of what its command did, or would have. */
+static void
+note_loss(struct nested_list *list, struct nested *nested)
+{
+	static char lost[] = "a tarn-exec in it was killed";
+	struct around around = *look_around(list, nested->owner);
+
+	if (nested->state == WATCHING)
+		tell(list, &around, 0, refuse_one, lost);
+}
+
 /* One request; false if there are no more. */
 static bool
 serve(struct nested_list *list, struct nested *nested)
@@ -482,8 +493,10 @@ serve(struct nested_list *list, struct nested *nested)
 	}
 	if (ring >= 0)
 		close(ring);
-	if (!more)
+	if (!more) {
+		note_loss(list, nested);
 		forget(list, nested);
+	}
 	return more;
 }
 
