@@ -91,10 +91,12 @@ keep_no_stamps(struct keeping *k)
 		const struct touched *t = &k->trace->touched[i];
 		auto_close int fd = -1;
 
-		if (!t->written)
+		/* One that is only read has times that "u" compares with. */
+		if (!t->written && !(t->facets & FACET_CONTENT))
 			continue;
-		fd = open(
-		    t->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+		fd = open(t->path,
+		    O_RDONLY | O_CLOEXEC | O_NONBLOCK |
+		        (t->written ? O_NOFOLLOW : 0));
 		if (fd >= 0 && !has_no_stamps(fd))
 			return keeping_refuse(k, t->path,
 			    "holds times and owners of its members");

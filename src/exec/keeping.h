@@ -43,7 +43,7 @@ bool keeping_knows_programs(const struct keeping *k);
  * compiler makes one of in what it read. */
 bool keep_no_clock(struct keeping *k);
 
-/* keep_archive.c: no times and owners in archives that an archiver wrote. */
+/* keep_archive.c: no times and owners in archives that an archiver wrote or read. */
 bool keep_no_stamps(struct keeping *k);
 
 /* keep_inputs.c: variables and the machine, once the outputs were looked through. */

@@ -72,7 +72,7 @@ def forged(text):
 
 class Case:
     def __init__(self, words, given=None, then=None, first=None, env=None, then_env=None, then_words=None, then_first=None,
-                 outcome="miss", before="miss", reason=None, cwd=None, needs=(), options=(), back=True, same=False, again="hit",
+                 outcome="miss", before="miss", reason=None, cwd=None, needs=(), options=(), back=True, same=False, again="hit", settled=None,
                  stdin=None, limits=None, then_limits=None, umask=None, then_umask=None, only_first=False, checked=False):
         self.__dict__.update(locals())
         del self.__dict__["self"]
@@ -171,8 +171,8 @@ class Case:
         else:
             self.step(p, "hit", words, more)
             if p.last()["kind"] == "compile":
-                for _ in range(2):
-                    self.step(p, self.again, words, more, keep=True)
+                self.step(p, self.again, words, more, keep=True)
+                self.step(p, self.settled or self.again, words, more, keep=True)
             else:  # it may have looked whether they are there
                 for _ in range(2):
                     self.step(p, ("hit", "miss", "failed", "uncacheable"), words, more, keep=True)
@@ -192,7 +192,7 @@ class Case:
         if self.same and shown != shown_now:
             raise AssertionError(f"{words}: the change was to change nothing: {shown} {shown_now}")
         second = p.last()["outcome"]
-        self.step(p, self.again if second in ("miss", "hit") else second, now, other)
+        self.step(p, (self.settled or self.again) if second in ("miss", "hit") else second, now, other)
         if self.back and first == "miss":
             self.aside = given
             self.step(p, "hit", words, more)
@@ -223,12 +223,16 @@ def compilers(words):
 
 
 class Table(dict):
+    def __init__(self, **defaults):
+        super().__init__()
+        self.defaults = defaults
+
     def changes(self, title, words, **more):
         """The change costs the hit."""
         for (cc, own), (_, then) in zip(compilers(words), compilers(more.get("then_words") or words)):
             full = f"{title} ({cc})" if cc else title
             assert full not in self, full
-            case = dict(more)
+            case = {**self.defaults, **more}
             if more.get("then_words"):
                 case["then_words"] = then
             if cc:
