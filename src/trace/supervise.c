@@ -54,6 +54,7 @@ struct stream {
 	int to;      /* where it goes */
 	int child;   /* the command's end */
 	bool broken; /* whoever reads `to` is gone */
+	bool terminal;
 	struct capture *capture;
 };
 
@@ -267,9 +268,9 @@ answer_call(struct supervisor *s)
 
 	memset(s->notif, 0, sizeof(*s->notif));
 	if (ioctl(s->listener, SECCOMP_IOCTL_NOTIF_RECV, s->notif) < 0) {
-		if (errno != ENOENT && errno != EINTR)
+		if (errno != ENOENT && errno != EINTR && errno != EIO)
 			lose_listener(s, errno);
-		return; /* its caller was killed meanwhile */
+		return; /* its caller was killed meanwhile, or waits */
 	}
 	s->asked = true;
 	seen = look_at_call(s, (pid_t)s->notif->pid, &s->notif->data);
@@ -360,8 +361,12 @@ open_stream(struct stream *stream, int to, struct capture *capture)
 	struct winsize window;
 	int ends[2];
 
-	*stream = (struct stream){ -1, to, -1, false, capture };
-	if (isatty(to)) {
+	*stream = (struct stream){ .from = -1,
+		.to = to,
+		.child = -1,
+		.terminal = isatty(to),
+		.capture = capture };
+	if (stream->terminal) {
 		if (openpty(&ends[0], &ends[1], NULL, NULL, NULL) < 0)
 			return -1;
 		if (tcgetattr(ends[1], &settings) == 0) {
@@ -715,7 +720,9 @@ pass_on(struct supervisor *s, int which)
 	char data[CHUNK];
 	ssize_t got = read(stream->from, data, sizeof(data));
 
-	if (got < 0 && (errno == EAGAIN || errno == EINTR))
+	if (got < 0 &&
+	    (errno == EAGAIN || errno == EINTR ||
+	        (errno == EIO && !stream->terminal)))
 		return;
 	if (got <= 0) { /* a terminal ends with EIO */
 		end_stream(stream);
