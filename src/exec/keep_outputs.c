@@ -209,6 +209,8 @@ keep_written(struct keeping *k, const struct touched *t)
 	struct stat st;
 
 	if (lstat(t->path, &st) < 0) {
+		if (errno != ENOENT && errno != ENOTDIR)
+			return keeping_refuse(k, t->path, "can't be looked at");
 		if (t->before == 0)
 			return true; /* it came and went */
 		return keeping_refuse(k, t->path,

@@ -324,12 +324,24 @@ note_link(struct question *q, const char *path)
 
 /* ---- writing ---- */
 
+/* What is there can't be told: that is not the same as nothing. */
+static void
+refuse_unseen(struct trace *trace, const char *path)
+{
+	if (errno != ENOENT && errno != ENOTDIR)
+		trace_refuse(trace, "it could not be seen what '%s' is: %s",
+		    path, strerror(errno));
+}
+
 static int
-type_of(const char *path)
+type_of(struct trace *trace, const char *path)
 {
 	struct stat st;
 
-	return lstat(path, &st) < 0 ? 0 : (int)(st.st_mode & S_IFMT);
+	if (lstat(path, &st) == 0)
+		return (int)(st.st_mode & S_IFMT);
+	refuse_unseen(trace, path);
+	return 0;
 }
 
 /* The first write to a path; what it was before is remembered. */
@@ -345,7 +357,8 @@ write_to(struct trace *trace, const char *path)
 	if (lstat(path, &st) == 0) {
 		t->before = (int)(st.st_mode & S_IFMT);
 		t->names = (uint32_t)st.st_nlink;
-	}
+	} else
+		refuse_unseen(trace, path);
 	t->written = true;
 	if ((t->facets & (FACET_STAT | FACET_TIME)) && !t->stamped &&
 	    stat(path, &st) == 0) {
@@ -368,7 +381,7 @@ change(struct question *q, const char *path)
 	struct touched *t = touched_get(q->trace, path);
 
 	if (!t->written && !trace_is_own(q->trace, path)) {
-		if (S_ISREG(type_of(path)))
+		if (S_ISREG(type_of(q->trace, path)))
 			take_content_now(q->trace, t);
 		else
 			t->facets |= FACET_STAT;
@@ -608,7 +621,7 @@ open_new(struct question *q, const char *path, uint64_t flags)
 
 	snprintf(folder, sizeof(folder), "%s", path);
 	*strrchr(folder, '/') = '\0';
-	if (!S_ISDIR(type_of(folder[0] ? folder : "/"))) {
+	if (!S_ISDIR(type_of(q->trace, folder[0] ? folder : "/"))) {
 		struct stat st;
 
 		if (stat(folder[0] ? folder : "/", &st) < 0 ||
@@ -899,8 +912,11 @@ run_loader(struct question *q, int fd, const char *path)
 	for (unsigned i = 0; i < head.e_phnum; i++) {
 		if (pread(fd, &part, sizeof(part),
 		        (off_t)(head.e_phoff + i * sizeof(part))) !=
-		    (ssize_t)sizeof(part))
+		    (ssize_t)sizeof(part)) {
+			trace_refuse(
+			    q->trace, "it ran '%s', which can't be read", path);
 			return;
+		}
 		if (part.p_type != PT_INTERP || part.p_filesz >= sizeof(loader))
 			continue;
 		memset(loader, 0, sizeof(loader));
@@ -918,8 +934,11 @@ run_file(struct question *q, int fd, const char *path, int depth)
 	char head[PATH_MAX + 1];
 	ssize_t got = pread(fd, head, sizeof(head) - 1, 0);
 
-	if (got < 0)
+	if (got < 0) {
+		trace_refuse(
+		    q->trace, "it ran '%s', which can't be read", path);
 		return;
+	}
 	head[got] = '\0';
 	if (strncmp(head, "#!", 2) == 0)
 		run_interpreter(q, head + 2, depth);
@@ -1197,11 +1216,12 @@ leads_outside(const struct question *q, int fd)
 		return false; /* declared: it is in the key */
 	snprintf(name, sizeof(name), "/proc/%d/fd/%d", (int)q->pid, fd);
 	if (stat(name, &theirs) < 0)
-		return false;
+		return errno != ENOENT;
 	snprintf(name, sizeof(name), "/proc/%d/fd/%d",
 	    (int)(q->trace->owner ? q->trace->owner : getpid()), fd);
-	return stat(name, &ours) == 0 && ours.st_dev == theirs.st_dev &&
-	    ours.st_ino == theirs.st_ino &&
+	if (stat(name, &ours) < 0)
+		return errno != ENOENT;
+	return ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino &&
 	    !(S_ISCHR(ours.st_mode) && ours.st_rdev == 0x103 /* null */);
 }
 

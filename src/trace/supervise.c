@@ -47,6 +47,7 @@
 
 #define GRACE_MS 100      /* for what the command left to end */
 #define DRAIN_MS 6        /* between looks at the accelerator's log */
+#define BLIND_MS 10       /* between looks where no signal reaches us */
 #define CHUNK (64 * 1024) /* of output at a time */
 
 struct stream {
@@ -341,10 +342,14 @@ receive_listener(int channel, int *error)
 		.msg_controllen = sizeof(room),
 	};
 	struct cmsghdr *head;
+	ssize_t got;
 	int fd;
 
 	*error = EPIPE;
-	if (recvmsg(channel, &message, MSG_CMSG_CLOEXEC) <= 0)
+	do
+		got = recvmsg(channel, &message, MSG_CMSG_CLOEXEC);
+	while (got < 0 && (errno == EINTR || errno == EIO));
+	if (got <= 0)
 		return -1;
 	head = CMSG_FIRSTHDR(&message);
 	if (!head || head->cmsg_type != SCM_RIGHTS)
@@ -618,6 +623,8 @@ start_listening(struct supervisor *s)
 		return;
 	}
 	s->trace->denied = error ? error : EPIPE;
+	close(s->channel); /* and with it a listener that is on its way */
+	s->channel = -1;
 	(void)waitpid(s->pid, &s->trace->status, 0);
 }
 
@@ -848,6 +855,12 @@ step(struct supervisor *s, int timeout)
 	struct pollfd few[ON_NESTED + 4], *fds = more ? more : few;
 	int ready;
 
+	if (s->signals < 0) { /* nobody tells when the command has ended */
+		timeout =
+		    timeout >= 0 && timeout < BLIND_MS ? timeout : BLIND_MS;
+		if (!s->ended)
+			reap(s);
+	}
 	watch(s, fds);
 	ready = poll(fds, ON_NESTED + nested, s->hurry ? 0 : timeout);
 	if (s->hurry)
