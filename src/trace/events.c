@@ -572,6 +572,18 @@ meet_clock(struct question *q, const char *path)
 
 /* ---- open ---- */
 
+/* May we, and so the command? */
+static bool
+may(struct question *q, const char *path, int what)
+{
+	if (faccessat(AT_FDCWD, path, what, AT_EACCESS) == 0)
+		return true;
+	if (errno != EACCES && errno != EPERM && errno != EROFS &&
+	    errno != ETXTBSY)
+		refuse_unseen(q->trace, path);
+	return false;
+}
+
 static void
 open_special_file(struct question *q, const char *path, mode_t mode, bool write)
 {
@@ -601,8 +613,7 @@ open_to_read(struct question *q, const char *path, bool look_only)
 			open_special_file(q, path, mode, false);
 		return;
 	}
-	if (!q->answered && (mode & 0444) != 0444 &&
-	    faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) < 0) {
+	if (!q->answered && (mode & 0444) != 0444 && !may(q, path, R_OK)) {
 		note(q, path, FACET_STAT);
 		return;
 	}
@@ -630,8 +641,7 @@ open_new(struct question *q, const char *path, uint64_t flags)
 			return;
 		}
 	}
-	if (faccessat(AT_FDCWD, folder[0] ? folder : "/", W_OK, AT_EACCESS) <
-	    0) {
+	if (!may(q, folder[0] ? folder : "/", W_OK)) {
 		note(q, folder, FACET_STAT);
 		return;
 	}
@@ -667,7 +677,7 @@ open_to_write(struct question *q, const char *path, uint64_t flags)
 		open_special_file(q, path, st.st_mode, true);
 		return;
 	}
-	if (faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) < 0)
+	if (!may(q, path, W_OK))
 		note(q, path, FACET_STAT);
 	else if ((flags & O_TRUNC) && (flags & O_ACCMODE) != O_RDONLY)
 		(void)write_to(q->trace, path);
@@ -959,8 +969,7 @@ run_program(struct question *q, const char *path, int depth)
 		note_absent(q, path, errno);
 		return;
 	}
-	if (!S_ISREG(st.st_mode) ||
-	    faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) < 0) {
+	if (!S_ISREG(st.st_mode) || !may(q, path, X_OK)) {
 		note(q, path, FACET_STAT);
 		return;
 	}

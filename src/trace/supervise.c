@@ -780,10 +780,16 @@ static void
 reap(struct supervisor *s)
 {
 	int status;
+	pid_t pid;
 
-	if (s->stops)
+	if (s->stops) {
 		take_stops(s);
-	else if (waitpid(s->pid, &status, WNOHANG) == s->pid)
+		return;
+	}
+	do
+		pid = waitpid(s->pid, &status, WNOHANG);
+	while (pid < 0 && errno != ECHILD);
+	if (pid == s->pid)
 		note_end(s, status);
 }
 
