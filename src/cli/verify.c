@@ -24,6 +24,7 @@ struct verify {
 	struct tree tree;
 	struct tree_node *leaf;
 	size_t leaves;
+	bool *failed; /* a leaf can't be looked at, which was told */
 	const struct tree_node *at; /* the one that is looked at */
 	enum key_space space;
 };
@@ -309,6 +310,7 @@ check_entry(void *arg, const struct location_entry *entry)
 static void
 tell_failure(struct verify *verify, const struct error *err)
 {
+	size_t leaf = (size_t)(verify->at - verify->leaf);
 	const struct finding finding = {
 		.location = verify->at->loc->label,
 		.path = verify->at->loc->label,
@@ -316,6 +318,7 @@ tell_failure(struct verify *verify, const struct error *err)
 		.expected = "a location that can be listed",
 	};
 
+	verify->failed[leaf] = true;
 	findings_add(&verify->findings, &finding);
 }
 
@@ -327,7 +330,7 @@ check_space(struct verify *verify, struct location *part, enum key_space space)
 		struct error err = { 0 };
 
 		verify->at = &verify->leaf[i];
-		if (!tree_has_leaf(part, verify->at->loc))
+		if (verify->failed[i] || !tree_has_leaf(part, verify->at->loc))
 			continue;
 		if (location_list(verify->at->loc, check_entry, verify, &err) <
 		    0)
@@ -388,6 +391,8 @@ verify_part(struct verify *verify, const char *name, const char *tarn_dir)
 	if (!part)
 		return cmd_fail(&err);
 	verify->leaves = tree_leaves(&verify->tree, &verify->leaf);
+	verify->failed = xrealloc(NULL, verify->leaves, sizeof(bool));
+	memset(verify->failed, 0, verify->leaves * sizeof(bool));
 	check_structure(verify, part);
 	check_space(verify, part, KEY_BLOB);
 	check_space(verify, part, KEY_INDEX);
@@ -395,6 +400,7 @@ verify_part(struct verify *verify, const char *name, const char *tarn_dir)
 		verify_home(findings, tarn_dir);
 	progress_end(&findings->progress);
 	show_sum(findings);
+	free(verify->failed);
 	free(verify->leaf);
 	return findings->damaged > findings->repaired ? CMD_FAILED : CMD_OK;
 }

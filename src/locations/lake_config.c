@@ -13,7 +13,8 @@ static const char usual[LAKE_CONFIG_USUAL + 1] = "levels:\n- 1\n- -1\n";
 
 struct reading {
 	struct lake_config config;
-	bool levels; /* were given */
+	bool levels;  /* were given */
+	bool foreign; /* its keys are of another hash: it is not ours */
 };
 
 static int
@@ -138,7 +139,9 @@ set_hash(struct yaml *yaml, const struct yaml_key *key, void *target)
 	if (read_tool(yaml, key, hash_keys, &tool) < 0)
 		return -1;
 	reading->config.hash = tool.name[0] != '\0';
-	if (tool.name[0] && strcmp(tool.name, "sha256") != 0)
+	reading->foreign =
+	    reading->config.hash && strcmp(tool.name, "sha256") != 0;
+	if (reading->foreign)
 		return yaml_fail(yaml,
 		    "'hash' is '%s'; expected 'sha256': keys of tarn are"
 		    " SHA-256 digests, so it can neither read nor write this"
@@ -249,8 +252,11 @@ lake_config_parse(struct lake_config *config, const char *text, size_t size,
 	}
 	if (yaml_read(text, size, "a lake's configuration", config_keys,
 	        &reading, err) < 0 ||
-	    finish(&reading, err) < 0)
+	    finish(&reading, err) < 0) {
+		if (reading.foreign) /* it's no damage, and not to be mended */
+			err->kind = ERROR_USAGE;
 		return -1;
+	}
 	*config = reading.config;
 	return 0;
 }

@@ -438,35 +438,41 @@ write_layout(struct check *check, const char *path)
 	    path, text.data, text.len, 0644 | (check->perm & 0444), &err);
 }
 
-static void
-check_config(struct check *check)
+/*
+ * Only damage is mended: a lake of another hash, one that is configured otherwise
+ * here, and a file that can't be read are for people to see to. Returns 0 or -1.
+ */
+static int
+check_config(struct check *check, struct error *err)
 {
 	struct lake *lake = check->lake;
 	auto_free char *path = xasprintf("%s/" LAKE_CONFIG_FILE, lake->root);
 	auto_buf wanted = BUF_INIT;
-	struct error err = { 0 };
 	struct stat st;
 	int there;
 
 	if (stat(path, &st) == 0)
 		check_config_mode(check, path, &st);
-	there = lake_layout(lake, &err);
+	there = lake_layout(lake, err);
+	if (there < 0 && err->kind != ERROR_CORRUPT)
+		return -1;
 	check->survey = true;
 	each_entry(check, lake->root, check_top, NULL);
 	check->survey = false;
 	if (there > 0 && (check->fits || !check->has_other))
-		return;
+		return 0;
 	if (there == 0 && !check->fits && !check->has_other)
-		return; /* nothing has been written yet */
+		return 0; /* nothing has been written yet */
 	if (check->has_other && !check->fits)
 		lake->layout = check->other;
 	format_layout(&lake->layout, &wanted);
 	tell_tried(check, path,
-	    there < 0        ? err.text
+	    there < 0        ? err->text
 	        : there == 0 ? "no such file"
 	                     : "levels that no object has",
 	    wanted.data, check->mend ? write_layout(check, path) : 0);
 	lake->known = true;
+	return 0;
 }
 
 int
@@ -490,7 +496,8 @@ lake_inspect(struct lake *lake, struct location *leaf, bool mend,
 	check.gid = st.st_gid;
 	lake->perm = check.perm;
 	lake->gid = check.gid;
-	check_config(&check);
+	if (check_config(&check, err) < 0)
+		return -1;
 	each_entry(&check, lake->root, check_top, NULL);
 	return 0;
 }

@@ -78,6 +78,13 @@ TARN_TIERS="$PWD/three" verify
 TARN_TIERS="$PWD/three" verify --repair
 printf 'levels:\n- 2\n- -1\n' >three/config.yml
 TARN_TIERS="$PWD/three" verify
+echo "not ours, or not as we think:"
+mkdir -p four/93 && printf 'hash:\n  digest_size: 32\n  name: blake2b\nlevels:\n- 1\n- 31\n' >four/config.yml
+echo hello >four/93/becc6e9882211c3ec3708c95bcd69baab7bb59c7f4bc84ce637b88a534b783
+TARN_TIERS="$PWD/four" verify --repair | uniq; ls four four/93; cat four/config.yml
+printf 'levels:\n- 1\n- -1\nusage: StatUsage\n' >three/config.yml
+echo '{"locations": {"disk": "three", "levels": [2, 30]}}' >other.json
+verify --repair --config other.json | uniq; cat three/config.yml
 echo "what only speeds things up:"
 echo '{}' >tarn.json
 tarn-exec gcc --version >out
