@@ -422,13 +422,16 @@ lake_publish_tool(struct lake *lake, struct lake_file *file, const char *tool,
 	return 0;
 }
 
+/* In a lake that several share, a link may lead to a file of ours. */
+#define TOOL_FLAGS (O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
+
 int
 lake_open_tool(struct lake *lake, const char *name, struct error *err)
 {
 	auto_free char *path =
 	    xasprintf("%s/" LAKE_TOOLS "/%s", lake->root, name);
 	auto_lake_file file = LAKE_FILE_INIT;
-	int fd = open(path, O_RDWR | O_CLOEXEC), rc;
+	int fd = open(path, TOOL_FLAGS), rc;
 
 	if (fd >= 0 || errno != ENOENT)
 		return fd >= 0 ? fd
@@ -443,6 +446,6 @@ lake_open_tool(struct lake *lake, const char *name, struct error *err)
 		file.fd = -1;
 		return fd;
 	}
-	fd = open(path, O_RDWR | O_CLOEXEC);
+	fd = open(path, TOOL_FLAGS);
 	return fd >= 0 ? fd : error_errno(err, "cannot open '%s'", path);
 }

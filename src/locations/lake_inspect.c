@@ -5,6 +5,8 @@
  * Objects are looked for at any cut of their names into folders. If config.yml is
  * damaged or says otherwise than all of them lie, they are believed and it is written
  * anew; single objects in other places are moved to where they belong.
+ *
+ * What symbolic links lead to is not of the lake: it is neither changed nor removed.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -76,7 +78,7 @@ check_mode(struct check *check, const char *path, const struct stat *st,
 	mode_t wanted = (mode | least) & (least | most);
 	char found[32], expected[32];
 
-	if (mode == wanted)
+	if (mode == wanted || S_ISLNK(st->st_mode))
 		return;
 	snprintf(found, sizeof(found), "mode %04o", mode);
 	snprintf(expected, sizeof(expected), "mode %04o", wanted);
@@ -102,7 +104,7 @@ check_group(struct check *check, const char *path, const struct stat *st)
 	snprintf(found, sizeof(found), "group %u", st->st_gid);
 	snprintf(expected, sizeof(expected), "group %u", check->gid);
 	tell_tried(check, path, found, expected,
-	    check->mend ? chown(path, (uid_t)-1, check->gid) : 0);
+	    check->mend ? lchown(path, (uid_t)-1, check->gid) : 0);
 }
 
 static void
@@ -119,10 +121,23 @@ check_folder(struct check *check, const char *path, const struct stat *st)
 typedef void entry_fn(struct check *check, const char *path, const char *name,
     const struct stat *st, void *arg);
 
+/* The root alone may be a link. */
+static DIR *
+open_folder(const struct check *check, const char *path)
+{
+	int links = path == check->lake->root ? 0 : O_NOFOLLOW;
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | links);
+	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+
+	if (!dir && fd >= 0)
+		close(fd);
+	return dir;
+}
+
 static void
 each_entry(struct check *check, const char *path, entry_fn *fn, void *arg)
 {
-	DIR *dir = opendir(path);
+	DIR *dir = open_folder(check, path);
 	struct dirent *entry;
 	struct stat st;
 
@@ -139,7 +154,7 @@ each_entry(struct check *check, const char *path, entry_fn *fn, void *arg)
 		if (strcmp(entry->d_name, ".") == 0 ||
 		    strcmp(entry->d_name, "..") == 0)
 			continue;
-		if (stat(below, &st) == 0 || lstat(below, &st) == 0)
+		if (lstat(below, &st) == 0)
 			fn(check, below, entry->d_name, &st, arg);
 	}
 	closedir(dir);
@@ -206,7 +221,7 @@ move_object(struct check *check, const char *path, const char *place)
 		errno = EISDIR;
 		return -1;
 	}
-	file.fd = open(path, O_RDONLY | O_CLOEXEC);
+	file.fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (file.fd < 0)
 		return -1;
 	file.temp = xstrdup(path); /* lake_publish() moves it */
@@ -273,6 +288,16 @@ check_object(struct check *check, const char *path, const struct stat *st,
 		misplaced(check, path, prefix);
 }
 
+/* Somebody's way to keep a part elsewhere; what can be read there is verified. */
+static bool
+leads_on(const char *path, const struct stat *st)
+{
+	struct stat there;
+
+	return S_ISLNK(st->st_mode) && stat(path, &there) == 0 &&
+	    (S_ISREG(there.st_mode) || S_ISDIR(there.st_mode));
+}
+
 static void
 check_below(struct check *check, const char *path, const char *name,
     const struct stat *st, void *arg)
@@ -286,6 +311,8 @@ check_below(struct check *check, const char *path, const char *name,
 		foreign(check, path);
 		return;
 	}
+	if (leads_on(path, st))
+		return;
 	if (prefix.len == DIGEST_HEX) {
 		check_object(check, path, st, &prefix);
 		return;
@@ -340,7 +367,7 @@ check_labels(struct check *check, const char *path, const char *name,
 	struct digest digest;
 	int rc = 0;
 
-	if (!extend(&prefix, hex))
+	if (S_ISLNK(st->st_mode) || !extend(&prefix, hex))
 		return;
 	if (S_ISDIR(st->st_mode)) {
 		each_entry(check, path, check_labels, &prefix);
@@ -451,7 +478,7 @@ check_config(struct check *check, struct error *err)
 	struct stat st;
 	int there;
 
-	if (stat(path, &st) == 0)
+	if (lstat(path, &st) == 0)
 		check_config_mode(check, path, &st);
 	there = lake_layout(lake, err);
 	if (there < 0 && err->kind != ERROR_CORRUPT)

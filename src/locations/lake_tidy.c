@@ -84,7 +84,7 @@ bool
 lake_is_collected(struct lake *lake)
 {
 	auto_free char *path = xasprintf("%s/" LAKE_LOCK, lake->root);
-	auto_close int fd = open(path, O_RDWR | O_CLOEXEC);
+	auto_close int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 
 	if (fd < 0)
 		return errno != ENOENT;
@@ -220,7 +220,8 @@ void
 lake_sweep(struct lake *lake, time_t now)
 {
 	auto_free char *path = xasprintf("%s/.tmp", lake->root);
-	DIR *dir = opendir(path);
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
 	struct dirent *entry;
 	struct stat st;
 
@@ -236,6 +237,8 @@ lake_sweep(struct lake *lake, time_t now)
 	}
 	if (dir)
 		closedir(dir);
+	else if (fd >= 0)
+		close(fd);
 }
 
 /* A new lake has nothing to sweep, and gets no mark. */

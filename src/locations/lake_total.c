@@ -144,7 +144,7 @@ int
 lake_add_total(struct lake *lake, int64_t more, struct lake_total *total)
 {
 	auto_free char *path = xasprintf("%s/" LAKE_SIZE, lake->root);
-	auto_close int fd = open(path, O_RDWR | O_CLOEXEC);
+	auto_close int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 	struct slots slots;
 	size_t slot;
 	int64_t sum;

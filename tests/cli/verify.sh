@@ -85,6 +85,15 @@ TARN_TIERS="$PWD/four" verify --repair | uniq; ls four four/93; cat four/config.
 printf 'levels:\n- 1\n- -1\nusage: StatUsage\n' >three/config.yml
 echo '{"locations": {"disk": "three", "levels": [2, 30]}}' >other.json
 verify --repair --config other.json | uniq; cat three/config.yml
+echo "links out of a lake:"
+mkdir -p five/tools/tarn-exec away/sub && printf 'levels:\n- 1\n- -1\n' >five/config.yml
+echo dear >away/dear; chmod 600 away/dear; touch -d '2 days ago' away/dear
+ln -s "$PWD/away" five/.tmp; ln -s "$PWD/away" five/tools/tarn-exec/index
+ln -s "$PWD/away" five/ab; ln -s "$PWD/away/dear" five/tools/tarn-exec/config
+ln -s "$PWD/away/dear" five/tools/tarn-exec/gc.lock
+mkdir five/93; ln -s "$PWD/away/dear" five/93/becc6e9882211c3ec3708c95bcd69baab7bb59c7f4bc84ce637b88a534b783
+TARN_TIERS="$PWD/five" verify --repair; stat -c '%a %n' away/*; cat away/dear
+TARN_TIERS="$PWD/five" tarn gc --max-size 1 >all 2>&1; plain <all; cat away/dear
 echo "what only speeds things up:"
 echo '{}' >tarn.json
 tarn-exec gcc --version >out
