@@ -185,7 +185,10 @@ replace(struct verify *verify, const struct key *key, struct error *err)
 	return xstrdup("removed");
 }
 
-/* Not to read it may be a matter of rights: then it isn't ours to remove. */
+/*
+ * Not to read it may be a matter of rights, of the network, or of what this process
+ * may have open: then it isn't ours to remove. What the disk lost is.
+ */
 static bool
 is_ours(
     const struct verify *verify, const struct error *damage, struct error *err)
@@ -193,8 +196,8 @@ is_ours(
 	if (!verify->at->may_change)
 		return error_set(err, ERROR_DENIED, "its level is only read") ==
 		    0;
-	if (damage->kind == ERROR_SYSTEM &&
-	    (damage->sys == EACCES || damage->sys == EPERM))
+	if (damage->kind != ERROR_CORRUPT &&
+	    (damage->kind != ERROR_SYSTEM || damage->sys != EIO))
 		return error_set(err, ERROR_DENIED, "it can't be read") == 0;
 	return true;
 }
@@ -227,6 +230,7 @@ struct need {
 	struct digest missing;
 };
 
+/* All leaves have to be sure: one that doesn't answer now may have it. */
 static int
 is_missing(void *arg, const struct digest *digest, uint64_t size)
 {
@@ -235,7 +239,12 @@ is_missing(void *arg, const struct digest *digest, uint64_t size)
 	struct error err;
 
 	need->missing = *digest;
-	return location_contains(need->verify->tree.loc, &key, &err) == MISS;
+	for (size_t i = 0; i < need->verify->leaves; i++) {
+		if (location_contains(need->verify->leaf[i].loc, &key, &err) !=
+		    MISS)
+			return 0;
+	}
+	return 1;
 }
 
 static void

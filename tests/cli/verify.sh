@@ -85,6 +85,14 @@ TARN_TIERS="$PWD/four" verify --repair | uniq; ls four four/93; cat four/config.
 printf 'levels:\n- 1\n- -1\nusage: StatUsage\n' >three/config.yml
 echo '{"locations": {"disk": "three", "levels": [2, 30]}}' >other.json
 verify --repair --config other.json | uniq; cat three/config.yml
+echo "a blob that may be where nobody can look now:"
+mkdir -p six; ln -s loop loop; echo 4 >in
+export TARN_TIERS="$PWD/six,$PWD/loop"
+tarn-exec sh -c 'seq 20000 >big; cat in >>big'
+rm -f six/??/*
+verify --repair; ls six/tools/tarn-exec/index/*/* | wc -l
+export TARN_TIERS="$PWD/six"; verify --repair
+unset TARN_TIERS
 echo "links out of a lake:"
 mkdir -p five/tools/tarn-exec away/sub && printf 'levels:\n- 1\n- -1\n' >five/config.yml
 echo dear >away/dear; chmod 600 away/dear; touch -d '2 days ago' away/dear
