@@ -1,5 +1,6 @@
 #include "locations/lake_config.h"
 
+#include <inttypes.h>
 #include <string.h>
 #include <time.h>
 
@@ -263,14 +264,23 @@ lake_config_parse(struct lake_config *config, const char *text, size_t size,
 
 /* ---- writing ---- */
 
+static void
+format_bytes(struct buf *to, const char *name, uint64_t bytes)
+{
+	if (bytes)
+		buf_addf(to, "%s: %" PRIu64 "\n", name, bytes);
+}
+
 void
 lake_config_format(const struct lake_config *config, struct buf *to)
 {
+	format_bytes(to, "free_disk_size", config->free_disk_size);
 	if (config->hash)
 		buf_addf(to, "hash:\n  name: sha256\n");
 	if (config->labels)
 		buf_addf(to, "labels:\n  kwargs: {}\n  name: JsonLabels\n");
 	layout_show(&config->layout, to, "levels:\n- ", "\n- ", "\n");
+	format_bytes(to, "max_size", config->max_size);
 	if (config->usage)
 		buf_addf(to, "usage:\n  kwargs: {}\n  name: StatUsage\n");
 }

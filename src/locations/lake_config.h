@@ -35,7 +35,8 @@ int lake_config_parse(struct lake_config *config, const char *text, size_t size,
 
 /*
  * The bytes of a new config.yml, in the one form that all versions of the Python
- * library read. Sizes are left out: they are an affair of each machine.
+ * library read. A new lake gets no sizes, which are an affair of each machine; one
+ * that is written anew keeps its own.
  */
 void lake_config_format(const struct lake_config *config, struct buf *to);
 

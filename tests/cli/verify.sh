@@ -76,8 +76,9 @@ set -- d/lake/??/*
 cp -r "$(dirname "$1")" three
 TARN_TIERS="$PWD/three" verify
 TARN_TIERS="$PWD/three" verify --repair
-printf 'levels:\n- 2\n- -1\n' >three/config.yml
+printf 'levels:\n- 2\n- -1\nmax_size: 20 GB\nfree_disk_size: 4096\nusage: StatUsage\n' >three/config.yml
 TARN_TIERS="$PWD/three" verify
+TARN_TIERS="$PWD/three" verify --repair; cat three/config.yml
 echo "not ours, or not as we think:"
 mkdir -p four/93 && printf 'hash:\n  digest_size: 32\n  name: blake2b\nlevels:\n- 1\n- 31\n' >four/config.yml
 echo hello >four/93/becc6e9882211c3ec3708c95bcd69baab7bb59c7f4bc84ce637b88a534b783

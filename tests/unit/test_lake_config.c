@@ -206,6 +206,11 @@ static const struct {
 	      .labels = true },
 	    "labels:\n  kwargs: {}\n  name: JsonLabels\nlevels:\n- 2\n- 1\n"
 	    "- -1\nusage:\n  kwargs: {}\n  name: StatUsage\n" },
+	{ { .layout = { 1, false, { 32 } },
+	      .max_size = UINT64_MAX,
+	      .free_disk_size = 4096 },
+	    "free_disk_size: 4096\nlevels:\n- 32\nmax_size: "
+	    "18446744073709551615\n" },
 };
 
 Test(lake_config, is_written_in_the_form_that_all_versions_read)
