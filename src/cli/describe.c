@@ -10,8 +10,10 @@ static const char *const places[PLACES] = { "root", "absolute", "output",
 	"variable", "machine" };
 
 static const char *const facets[] = { "content", "absent", "link", "type",
-	"stat", "listing", "time", "before", "room" };
+	"stat", "listing", "time", "before", "room", "names", "owner" };
 #define FACET_COUNT (sizeof(facets) / sizeof(*facets))
+_Static_assert(
+    1 << (FACET_COUNT - 1) == FACET_OWNER, "each facet has its name");
 
 static const char *const types[] = { "?", "file", "folder", "link" };
 

@@ -14,6 +14,9 @@ tarn show "$record" | plain
 tarn show "$action" | plain | grep -E '^(action|in |record)|  (content|absent) +in$'
 tarn show --json "$record" | plain
 tarn show --json "$action" | plain | grep -o '{"type".*"path_sets":\|{"facets":\["[a-z]*"\],"place":"root","path":"in"}' 
+echo "who owns a file, and how many names it has:"
+tarn-exec stat -c '%U %h' in >all 2>&1
+tarn show "$(field action)" | plain | grep ' in$'
 echo "a blob:"
 blob=$(tarn show "$record" | awk '$NF == "big" { print $(NF - 1) }')
 tarn show "$blob" | plain
