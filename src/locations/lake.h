@@ -46,7 +46,7 @@ struct lake {
 	mode_t perm;
 	gid_t gid;
 	bool over;      /* the last lake_count() found too much in it */
-	bool counted;   /* all of it, by this process */
+	bool counted;   /* by this process, as far as it is small */
 	bool swept;     /* lake_sweep_daily() was called */
 	bool impatient; /* a lock was waited for in vain */
 };

@@ -32,17 +32,21 @@ add_few(void *arg, const struct location_entry *entry)
 	return ++few->entries > FEW;
 }
 
-/* A lake that is new, or whose total was lost. A large one is not counted here. */
+/*
+ * A lake that is new, or whose total was lost. A large one is not counted here, nor
+ * looked at again with each write until a collector has counted it.
+ */
 static bool
 count_few(struct lake *lake, struct location *leaf, struct lake_total *total)
 {
 	struct few few = { 0 };
 	struct error err;
 
-	if (lake->counted || !lake->ready ||
-	    lake_list(lake, leaf, add_few, &few, &err))
+	if (lake->counted || !lake->ready)
 		return false;
 	lake->counted = true;
+	if (lake_list(lake, leaf, add_few, &few, &err))
+		return false;
 	*total = (struct lake_total){ .bytes = few.bytes };
 	lake_set_total(lake, total);
 	return true;

@@ -169,6 +169,23 @@ Test(total, of_a_lake_that_was_there_is_found)
 	subject_close(&s);
 }
 
+/* Else each write to a large lake would look at hundreds of entries. */
+Test(total, is_looked_for_by_a_writer_once)
+{
+	struct subject s;
+
+	subject_open(&s, "disk(a)");
+	fill(s.loc, 0, 300);
+	reopen(&s, "disk(1000000,a)");
+	fill(s.loc, 300, 301);
+	check_int(total_of(&s), -1);
+	subject_shell(&s, "rm -r a/[0-9a-e]*");
+	fill(s.loc, 301, 302);
+	check_int(total_of(&s), -1);
+	check(location_is_over(s.loc));
+	subject_close(&s);
+}
+
 /* ---- keeping to it ---- */
 
 Test(disk, removes_what_was_not_used_for_longest)
