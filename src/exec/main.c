@@ -263,6 +263,8 @@ run(struct job *job, struct trace *trace)
 		.strays = strays,
 		.nest = job->nest.mode == NEST_OPEN ? &job->nest : NULL,
 		.stranger = has_stranger(job),
+		.out.fd = -1,
+		.err.fd = -1,
 	};
 	status = watch_command(job, trace, &err);
 	if (status > 0)

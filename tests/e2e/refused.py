@@ -166,6 +166,8 @@ def test_without_proc(p):
         p.under = words
         event = p.refused(SHADOWED, "'/proc' is missing, or another's").event
         equal(event["observer"], "unobserved")
+        child = p.spawn("cat", stdin=subprocess.PIPE)
+        equal((child.communicate(b"said")[0], child.returncode), (b"said", 0), "standard input")
 
 
 # ---- soundness, whatever the means ----
