@@ -86,7 +86,8 @@ same_link(struct keeping *k, const struct touched *t)
 	    keeping_refuse(k, t->path, "was retargeted while the command ran");
 }
 
-/* Is it still what a program learned that only asked about it? */
+/* Is it still what a program learned that only asked about it? Of names and owners
+ * only the time of the last change tells. */
 static bool
 same_stat(struct keeping *k, const struct touched *t)
 {
@@ -100,7 +101,9 @@ same_stat(struct keeping *k, const struct touched *t)
 	if (((st.st_mode ^ t->mode) & (S_IFMT | 07777)) ||
 	    ((t->facets & FACET_TIME) && stamp.mtime_ns != t->stamp.mtime_ns) ||
 	    ((t->facets & FACET_STAT) && S_ISREG(st.st_mode) &&
-	        stamp.size != t->stamp.size))
+	        stamp.size != t->stamp.size) ||
+	    ((t->facets & (FACET_NAMES | FACET_OWNER)) &&
+	        stamp.ctime_ns != t->stamp.ctime_ns))
 		return keeping_refuse(
 		    k, t->path, "changed while the command ran");
 	return true;

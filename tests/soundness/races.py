@@ -127,5 +127,6 @@ race("a program along PATH", sh("PATH=one:two:$PATH; sleep 0.03; tool >out; slee
 race("a script", "sh run", {"run": "sleep 0.03\ncat in >out\nsleep 0.03\n", "in": "1\n"}, ("renamed over", renamed("run", "sleep 0.06; echo other >out\n")))
 race("a response file", "gcc @flags -c a.c", {"a.c": "#include <stdio.h>\nint a = X;\n", "flags": "-DX=1\n"}, ("in place", in_place("flags", "-DX=1\n", "-DX=2\n")))
 race("a mode", sh("sleep 0.03; test -x tool && echo yes >out || echo no >out; sleep 0.03"), {"tool": ""}, ("set", lambda p: os.chmod(p.path("tool"), 0o755)))
+race("a count of names", sh("sleep 0.03; stat -c %h in >out; sleep 0.03"), {"in": ""}, ("one more", lambda p: os.link(p.path("in"), p.path("in2"))))
 race("a time", sh("sleep 0.03; test a -nt b && echo yes >out || echo no >out; sleep 0.03"), {"a": at(1000, ""), "b": at(2000, "")}, ("set", lambda p: os.utime(p.path("a"), (3000, 3000))))
 race("a folder", "gcc -Iinc -c a.c", {"a.c": "#include <a.h>\n#include <stdio.h>\nint a = A;\n", "inc/a.h": "#define A 1\n", "new/a.h": "#define A 2\n"}, ("exchanged", lambda p: (os.rename(p.path("inc"), p.path("old")), os.rename(p.path("new"), p.path("inc")))))
