@@ -1,6 +1,5 @@
 /* Archives that hold when their members were changed, and by whom: owners are no
  * part of any observation, and times rarely mean anything, so these aren't kept. */
-#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -102,4 +101,11 @@ keep_no_stamps(struct keeping *k)
 			    "holds times and owners of its members");
 	}
 	return true;
+}
+
+bool
+keep_plain_archive(struct keeping *k, int fd, const char *path)
+{
+	return !runs_archiver(k) || has_no_stamps(fd) ||
+	    keeping_refuse(k, path, "holds times and owners of its members");
 }

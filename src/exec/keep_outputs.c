@@ -137,7 +137,8 @@ keep_file(struct keeping *k, struct output *output, const char *path,
 	if (is_being_written(fd))
 		return keeping_refuse(
 		    k, path, "is written by another process too");
-	return keep_content(k, output, fd, path) &&
+	return keep_plain_archive(k, fd, path) &&
+	    keep_content(k, output, fd, path) &&
 	    (is_still(fd, st) ||
 	        keeping_refuse(k, path, "changed when the command had ended"));
 }

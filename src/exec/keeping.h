@@ -46,6 +46,9 @@ bool keep_no_clock(struct keeping *k);
 /* keep_archive.c: no times and owners in archives that an archiver wrote or read. */
 bool keep_no_stamps(struct keeping *k);
 
+/* keep_archive.c: the same of one output, however it got its name. */
+bool keep_plain_archive(struct keeping *k, int fd, const char *path);
+
 /* keep_inputs.c: variables and the machine, once the outputs were looked through. */
 void keep_facts(struct keeping *k);
 

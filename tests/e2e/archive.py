@@ -97,6 +97,7 @@ def test_times_and_owners_refused(p):
     p.shell("ar rcSU old.a a.o")
     p.step("uncacheable", "ar rc old.a b.o", "times and owners", keep=True)
     p.refused("sh -c 'ar rcSU l.a a.o'", "times and owners")
+    p.refused("sh -c 'mkdir t && ar rcSU t/l.a a.o && mv t d'", "times and owners")
 
 
 def test_times_and_owners_refused_llvm(p):
