@@ -295,9 +295,9 @@ note_content(struct question *q, const char *path, const struct stamp *stamp,
 	t->facets |= FACET_CONTENT;
 	t->opened++;
 	/* Among compilers, fstat() goes unseen; others may go by it. */
-	if (q->trace->accelerate &&
-	    (q->answered ? q->trace->stranger
-	                 : q->data && class_for(q) != PROGRAM_COMPILER))
+	if (q->answered ? q->trace->stranger
+	                : q->trace->accelerate && q->data &&
+	            class_for(q) != PROGRAM_COMPILER)
 		t->facets |= stat_facets(q, mode);
 	note_stat(t, stamp, mode);
 	if (!t->digested && !stamp_settled(stamp, -1, path))

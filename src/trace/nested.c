@@ -412,7 +412,9 @@ start_watch(struct nested_list *list, struct nested *nested,
 		.jobserver = *nested->jobserver ? nested->jobserver : NULL,
 		.table = list->trace->table,
 		.observe = true,
-		.accelerate = request->accelerate,
+		/* Whose filter it is decides which calls can't be seen. */
+		.accelerate = request->accelerate || list->trace->accelerate,
+		.stranger = (request->asked & NEST_STRANGER) != 0,
 		.input = -1,
 		.strays = list->trace->strays,
 	};

@@ -575,6 +575,8 @@ join_outer(struct supervisor *s)
 	request->jobserver =
 	    nest_bytes(trace->jobserver ? trace->jobserver : "");
 	request->accelerate = trace->accelerate;
+	if (trace->stranger)
+		request->asked |= NEST_STRANGER;
 	request->library = nest_bytes(s->ring ? s->library : "");
 	request->ring = nest_bytes(s->ring_path);
 	prctl(PR_SET_CHILD_SUBREAPER, 1);

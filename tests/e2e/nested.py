@@ -1,6 +1,6 @@
 """Actions inside of actions: both are kept, and the outer one knows what the inner one would have done."""
 import glob, os, signal, time
-from support import contains, difference, equal, need, snapshot
+from support import FAST, contains, difference, equal, need, snapshot
 
 
 def step(p, outcomes, script, keep=False, **more):
@@ -58,6 +58,20 @@ def test_inner_hits_count_for_the_outer(p):
     events = step(p, "miss hit miss", script)
     contains(events[-1]["reason"], "a.h")
     p.write("a.h", "#define A 1\n")
+    step(p, "hit", script)
+
+
+def test_foreign_code_in_an_inner_compiler(p):
+    """It may go by more than compilers do: all that they ask for counts."""
+    need("gcc")
+    p.program = FAST  # the other one has a library of its own that has to come first
+    p.write("a.c", "int a;\n")
+    p.write("one/a.h", "")
+    script = "LD_PRELOAD=libm.so.6 $T gcc -Ione -c a.c"
+    step(p, "miss miss", script)
+    step(p, "hit", script)
+    os.chmod(p.path("one"), 0o700)
+    step(p, "miss miss", script)
     step(p, "hit", script)
 
 
