@@ -737,8 +737,6 @@ pass_on(struct supervisor *s, int which)
 		end_stream(stream);
 		return;
 	}
-	if (!s->blind)
-		remember(s, which, data, (size_t)got);
 	if (file_write_all(stream->to, data, (size_t)got) < 0) {
 		/* As the command would see it: its next write fails. */
 		stream->broken = true;
@@ -747,7 +745,8 @@ pass_on(struct supervisor *s, int which)
 		    "on: %s",
 		    strerror(errno));
 		end_stream(stream);
-	}
+	} else if (!s->blind) /* last: there may be no memory to do it in */
+		remember(s, which, data, (size_t)got);
 }
 
 /* ---- the loop ---- */

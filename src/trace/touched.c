@@ -1,4 +1,7 @@
-/* What is known of each path, found by name. */
+/*
+ * What is known of each path, found by name. Each step may be the last, if there is
+ * no memory left for it: what is there then can be released.
+ */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,8 +48,7 @@ grow_index(struct trace *trace)
 {
 	size_t size = trace->index_size ? 2 * trace->index_size : 1024;
 
-	free(trace->index);
-	trace->index = xmalloc(size * sizeof(*trace->index));
+	trace->index = xrealloc(trace->index, size, sizeof(*trace->index));
 	memset(trace->index, 0, size * sizeof(*trace->index));
 	trace->index_size = size;
 	for (size_t i = 0; i < trace->count; i++)
@@ -68,9 +70,9 @@ touched_get(struct trace *trace, const char *path)
 		trace->touched = xrealloc(
 		    trace->touched, trace->cap, sizeof(*trace->touched));
 	}
-	trace->index[place_of(trace, path)] = (uint32_t)(trace->count + 1);
-	known = &trace->touched[trace->count++];
+	known = &trace->touched[trace->count];
 	*known = (struct touched){ .path = xstrdup(path) };
+	trace->index[place_of(trace, path)] = (uint32_t)++trace->count;
 	return known;
 }
 
