@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -501,6 +502,36 @@ end_like(int status)
 	raise(WTERMSIG(status));
 }
 
+#define STACK (512 * 1024) /* bytes; more than we ever need */
+
+/* Where memory is limited and none is left, the stack can't grow, and no call is there
+ * to say so: it grows now. False: there is too little as it is. */
+static __attribute__((noinline)) bool
+grow_stack(void)
+{
+	volatile char stack[STACK];
+	void *room =
+	    mmap(NULL, STACK, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (room == MAP_FAILED)
+		return false;
+	(void)munmap(room, STACK);
+	for (size_t i = STACK; i > 0; i -= 4096)
+		stack[i - 1] = 0;
+	return stack[STACK - 1] == 0;
+}
+
+static bool
+has_stack(void)
+{
+	struct rlimit memory, stack;
+
+	return getrlimit(RLIMIT_AS, &memory) < 0 ||
+	    getrlimit(RLIMIT_STACK, &stack) < 0 ||
+	    memory.rlim_cur == RLIM_INFINITY ||
+	    stack.rlim_cur < 4 * (rlim_t)STACK || grow_stack();
+}
+
 static int
 exec_command(struct job *job)
 {
@@ -509,6 +540,8 @@ exec_command(struct job *job)
 
 	the_job = job;
 	mem_exhausted = exhausted_before;
+	if (!has_stack() && !job->options.masquerade)
+		exhausted_before();
 	if (job_open(job, &err) < 0) {
 		outer_knows_search(job);
 		fprintf(stderr, "tarn-exec: %s\n", err.text);

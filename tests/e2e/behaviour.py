@@ -246,6 +246,24 @@ def test_large_outputs_need_no_memory(p):
     equal(os.path.getsize(p.path("out")), 100000000)
 
 
+def test_memory_runs_out(p):
+    """Wherever that is: the command goes on, and all that it prints arrives."""
+    need("prlimit", "python3")
+    code = "import os\nfor i in range(6000):\n    os.path.exists(f'/no/such/place/{i}')\n    os.write(1, b'%0199d\\n' % i)"
+    words = ["sh", "-c", 'ulimit -Sv unlimited; exec python3 -S -c "$0"', code]
+    wanted, blind, kept = p.bare(words).result(), 0, 0
+    for size in range(3800 << 10, 16 << 20, 40 << 10):
+        known = len(p.events())
+        run = p.run(["prlimit", f"--as={size}:unlimited", FAST, *words], env={"TARN_DIR": f"{p.dir}-{size}"}, tarn=False)
+        assert run.result() == wanted, f"with {size} bytes: status {run.status}, {len(run.out)} bytes, {run.err}"
+        told = p.events()[known:]
+        blind += any("no memory" in (event["reason"] or "") for event in told)
+        kept += any(event["outcome"] == "miss" for event in told)
+        if kept > 2:
+            break
+    assert blind and kept, f"{blind} times without memory, {kept} times with enough of it"
+
+
 def test_large_output_is_right(p):
     words = ["sh", "-c", "seq 2000000; seq 300000 >&2"]
     wanted = p.bare(words)
