@@ -1,5 +1,6 @@
 /* Archives that hold when their members were changed, and by whom: owners are no
  * part of any observation, and times rarely mean anything, so these aren't kept. */
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
