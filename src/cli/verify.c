@@ -27,6 +27,7 @@ struct verify {
 	bool *failed; /* a leaf can't be looked at, which was told */
 	const struct tree_node *at; /* the one that is looked at */
 	enum key_space space;
+	bool named_by_content; /* its blobs, as far as is known */
 };
 
 /* ---- telling ---- */
@@ -190,12 +191,16 @@ replace(struct verify *verify, const struct key *key, struct error *err)
  * may have open: then it isn't ours to remove. What the disk lost is.
  */
 static bool
-is_ours(
-    const struct verify *verify, const struct error *damage, struct error *err)
+is_ours(const struct verify *verify, const struct key *key,
+    const struct error *damage, struct error *err)
 {
 	if (!verify->at->may_change)
 		return error_set(err, ERROR_DENIED, "its level is only read") ==
 		    0;
+	if (key->space == KEY_BLOB && !verify->named_by_content)
+		return error_set(err, ERROR_DENIED,
+		           "nothing here is named by its content, as in an "
+		           "index of the Python library") == 0;
 	if (damage->kind != ERROR_CORRUPT &&
 	    (damage->kind != ERROR_SYSTEM || damage->sys != EIO))
 		return error_set(err, ERROR_DENIED, "it can't be read") == 0;
@@ -216,7 +221,7 @@ tell_value(struct verify *verify, const struct key *key,
 		.expected = expected,
 	};
 
-	if (verify->findings.repair && is_ours(verify, damage, &err))
+	if (verify->findings.repair && is_ours(verify, key, damage, &err))
 		done = replace(verify, key, &err);
 	finding.done = done;
 	finding.error = err.text[0] && !done ? err.text : NULL;
@@ -331,6 +336,41 @@ tell_failure(struct verify *verify, const struct error *err)
 	findings_add(&verify->findings, &finding);
 }
 
+#define SAMPLE 100 /* blobs */
+
+struct sample {
+	struct location *leaf;
+	bool sound;
+	unsigned count;
+};
+
+static int
+try_sample(void *arg, const struct location_entry *entry)
+{
+	struct sample *sample = arg;
+	auto_sink *out = sink_null();
+	struct error err;
+
+	sample->sound = entry->key.space == KEY_INDEX ||
+	    read_whole(sample->leaf, &entry->key, out, &err) == HIT;
+	return sample->sound || ++sample->count == SAMPLE;
+}
+
+/*
+ * The Python library keeps its indexes in lakes that look like any other, but for
+ * the names, which are digests of something else. Where tarn has an index, or one
+ * of the first blobs has the name of its content, the others have, too.
+ */
+static bool
+is_named_by_content(struct location *leaf)
+{
+	struct sample sample = { .leaf = leaf };
+	struct error err;
+
+	(void)location_list(leaf, try_sample, &sample, &err);
+	return sample.sound;
+}
+
 static void
 check_space(struct verify *verify, struct location *part, enum key_space space)
 {
@@ -341,6 +381,9 @@ check_space(struct verify *verify, struct location *part, enum key_space space)
 		verify->at = &verify->leaf[i];
 		if (verify->failed[i] || !tree_has_leaf(part, verify->at->loc))
 			continue;
+		verify->named_by_content = space == KEY_BLOB &&
+		    verify->findings.repair &&
+		    is_named_by_content(verify->at->loc);
 		if (location_list(verify->at->loc, check_entry, verify, &err) <
 		    0)
 			tell_failure(verify, &err);

@@ -39,8 +39,8 @@ cat >tarn.json <<'END'
 END
 gc --dry-run
 gc
-gc --location near --max-age 2d
-gc --location far --max-age 2d
+gc --location near --max-age 36h
+gc --location far --max-age 36h
 gc --location none
 status --location none
 contents a | wc -l

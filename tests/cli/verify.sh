@@ -103,6 +103,11 @@ ln -s "$PWD/away/dear" five/tools/tarn-exec/gc.lock
 mkdir five/93; ln -s "$PWD/away/dear" five/93/becc6e9882211c3ec3708c95bcd69baab7bb59c7f4bc84ce637b88a534b783
 TARN_TIERS="$PWD/five" verify --repair; stat -c '%a %n' away/*; cat away/dear
 TARN_TIERS="$PWD/five" tarn gc --max-size 1 >all 2>&1; plain <all; cat away/dear
+echo "an index of the Python library:"
+mkdir -p index/ab && printf 'levels:\n- 1\n- -1\n' >index/config.yml
+echo '{"value.json": "9ab2"}' >index/ab/$(printf '%062d' 1)
+echo '{"value.json": "0396"}' >index/ab/$(printf '%062d' 2)
+TARN_TIERS="$PWD/index" verify --repair; ls index/ab
 echo "what only speeds things up:"
 echo '{}' >tarn.json
 tarn-exec gcc --version >out
