@@ -73,7 +73,8 @@ has_no_clock(
 	if (!(flags & clocks))
 		return !(flags & TABLE_AGES) ||
 		    keeping_refuse(k, name,
-		        "compares the times of files (GCC dependency)");
+		        "compares the times of files (GCC "
+		        "dependency)");
 	return keeping_refuse(k, name,
 	    content_is_source(name) || !(flags & TABLE_OWN_PATH)
 	        ? names_clock

@@ -36,8 +36,8 @@ has_word(const char *text, size_t size, const char *word)
 	return false;
 }
 
-/* "#pragma GCC dependency", which goes by the times of two files, also where a
- * comment or the end of a line stands in between. */
+/* The pragma "dependency" of GCC, which goes by the times of two files, also where
+ * a comment or the end of a line stands before its name. */
 static bool
 compares_ages(const char *text, size_t size)
 {
