@@ -118,10 +118,17 @@ finish_status(struct job *job, int status)
 	    WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-/* A signal tells more of the machine than of the command: never. */
+/* What somebody sends tells of him, or of the machine, and not of the command: never,
+ * also where a shell tells of it by its status. */
 static bool
 may_keep_failure(const struct job *job, const struct trace *trace)
 {
+	static const int sent[] = { SIGHUP, SIGINT, SIGKILL, SIGTERM };
+
+	for (size_t i = 0; i < sizeof(sent) / sizeof(*sent); i++) {
+		if (job->status == 128 + sent[i])
+			return false;
+	}
 	return job_keeps_failures(job) && WIFEXITED(trace->status);
 }
 

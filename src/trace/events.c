@@ -559,6 +559,58 @@ meet_library(struct question *q, const char *path)
 	q->trace->stranger = true;
 }
 
+/* The accelerator is no stranger; valgrind's libraries are gone again when a
+ * program of ours starts. */
+static bool
+is_known_preload(const char *name, size_t size)
+{
+	return size == 0 || memmem(name, size, "/lib/observe-", 13) ||
+	    memmem(name, size, "/vgpreload_", 11);
+}
+
+static bool
+preloads(const char *value)
+{
+	while (*value) {
+		size_t size = strcspn(value, " :");
+
+		if (!is_known_preload(value, size))
+			return true;
+		value += size + (value[size] != '\0');
+	}
+	return false;
+}
+
+/*
+ * A compiler starts: its dynamic linker asks for the machine's own list of libraries
+ * to load. What a script put into its variables is in its memory by now.
+ */
+static void
+meet_preloads(struct question *q, const char *path)
+{
+	static const char *const names[] = { "LD_PRELOAD=", "LD_AUDIT=" };
+	auto_buf text = BUF_INIT;
+	struct error err;
+	char from[64];
+
+	if (q->answered || q->trace->stranger ||
+	    strcmp(path, "/etc/ld.so.preload") != 0 ||
+	    class_for(q) != PROGRAM_COMPILER)
+		return;
+	snprintf(from, sizeof(from), "/proc/%d/environ", (int)q->pid);
+	if (buf_read_file(&text, from, &err) < 0)
+		q->alive = false;
+	for (size_t at = 0; at < text.len; at += strlen(text.data + at) + 1) {
+		for (size_t i = 0; i < 2; i++) {
+			size_t size = strlen(names[i]);
+
+			if (strncmp(text.data + at, names[i], size) == 0 &&
+			    preloads(text.data + at + size))
+				q->trace->stranger = true;
+		}
+	}
+}
+
 /* What a program looks up to tell the time of day. */
 static void
 meet_clock(struct question *q, const char *path)
@@ -782,6 +834,7 @@ handle_access(struct question *q, const char *path)
 			note(q, path, plain_facets(q, 0));
 		return;
 	}
+	meet_preloads(q, path);
 	error = ask_stat(q, path, true, &stamp, &mode);
 	if (error)
 		note_absent(q, path, error);

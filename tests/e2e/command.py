@@ -1,6 +1,6 @@
 """Kind command: any program, watched."""
 import os, shutil, signal, socket, subprocess, threading, time
-from support import PATH, Skip, contains, equal, need, snapshot
+from support import FAST, PATH, Skip, contains, equal, need, snapshot
 
 
 def sh(text):
@@ -605,3 +605,31 @@ def test_chdir_and_relative_paths(p):
     p.step("miss", sh(text))
     p.write("in", "4")
     p.step("miss", sh(text))
+
+
+def test_library_put_in_front_by_a_script(p):
+    """Whatever it asks for in a compiler's name counts, more than compilers go by."""
+    need("gcc")
+    p.program = FAST  # the other one has a library of its own that has to come first
+    p.write("a.c", "int a;\n")
+    p.write("one/a.h", "")
+    p.write("run", "LD_PRELOAD=libm.so.6 gcc -Ione -c a.c\n")
+    p.twice("sh run")
+    os.chmod(p.path("one"), 0o700)
+    p.step("miss", "sh run")
+    p.step("hit", "sh run")
+
+
+def test_ignored_signals(p):
+    words = ["sh", "-c", "yes 2>err | head -n 1; cat err; rm -f err"]
+    for number in signal.SIGPIPE, signal.SIGCHLD:
+        def ignore():
+            signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+            signal.signal(number, signal.SIG_IGN)
+        for preexec in None, ignore:
+            seen = set()
+            for outcome in "miss", "hit":
+                run = p.run([*words, str(number)], preexec_fn=preexec, restore_signals=True)
+                equal(run.event["outcome"], outcome, f"outcome with {number}, {preexec}")
+                seen.add(run.out)
+            equal(seen, {p.bare([*words, str(number)], preexec_fn=preexec).out})

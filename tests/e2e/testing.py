@@ -85,6 +85,15 @@ def test_what_a_shell_says_of_a_signal_is_a_status(p):
     equal(p.step("hit", "./test_it").status, 139)
 
 
+def test_what_was_sent_is_no_result(p):
+    p.write("tarn.json", '{"actions": [{"match": "*", "failures": "unchanged"}]}')
+    for signal, status in ("KILL", 137), ("TERM", 143):
+        p.write("test_it", f"#!/bin/sh\nsh -c 'kill -{signal} $$'\nexit $?\n", 0o755)
+        for _ in range(2):
+            equal(p.run("./test_it").event["outcome"], "failed")
+            equal(p.last()["status"], status)
+
+
 def test_a_failing_compile_when_asked(p):
     p.write("tarn.json", '{"actions": [{"match": "*.o", "failures": "unchanged"}]}')
     p.write("a.c", "int a = b;\n")
