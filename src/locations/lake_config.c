@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/bytes.h"
 #include "base/size.h"
 #include "base/yaml.h"
 
@@ -331,23 +332,6 @@ enum { WITH_HASH = 1, WITH_USAGE = 2, WITH_LABELS = 4, WITH_REST = 8 };
 #define PARTS_AT 72
 
 static void
-put_number(unsigned char *to, uint64_t number)
-{
-	for (size_t i = 0; i < 8; i++)
-		to[i] = (unsigned char)(number >> (8 * i));
-}
-
-static uint64_t
-get_number(const unsigned char *from)
-{
-	uint64_t number = 0;
-
-	for (size_t i = 8; i-- > 0;)
-		number = number << 8 | from[i];
-	return number;
-}
-
-static void
 sum_up(const unsigned char *data, unsigned char *to)
 {
 	struct digest digest;
@@ -366,7 +350,7 @@ lake_config_encode(const struct lake_config *config,
 	memset(to, 0, LAKE_COMPILED_SIZE);
 	memcpy(to, MAGIC, 8);
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++)
-		put_number(to + 8 + 8 * i, numbers[i]);
+		bytes_put(to + 8 + 8 * i, numbers[i]);
 	to[56] = (unsigned char)((config->hash ? WITH_HASH : 0) |
 	    (config->usage ? WITH_USAGE : 0) |
 	    (config->labels ? WITH_LABELS : 0) |
@@ -404,15 +388,15 @@ lake_config_decode(struct lake_config *config, const struct lake_stamp *stamp,
 
 	if (size != LAKE_COMPILED_SIZE || memcmp(from, MAGIC, 8) != 0)
 		return false;
-	was = (struct lake_stamp){ get_number(from + 8), get_number(from + 16),
-		get_number(from + 24), get_number(from + 32) };
+	was = (struct lake_stamp){ bytes_get(from + 8), bytes_get(from + 16),
+		bytes_get(from + 24), bytes_get(from + 32) };
 	sum_up(from, check);
 	if (!lake_stamp_equal(stamp, &was) ||
 	    memcmp(check, from + CHECKED, sizeof(check)) != 0 ||
 	    !decode_layout(&found.layout, from))
 		return false;
-	found.free_disk_size = get_number(from + 40);
-	found.max_size = get_number(from + 48);
+	found.free_disk_size = bytes_get(from + 40);
+	found.max_size = bytes_get(from + 48);
 	found.hash = from[56] & WITH_HASH;
 	found.usage = from[56] & WITH_USAGE;
 	found.labels = from[56] & WITH_LABELS;

@@ -46,26 +46,27 @@ empty_folder(int fd, int depth)
 	closedir(dir);
 }
 
-/* The value first: then it is gone, whatever becomes of the rest. */
+/* The value first: then it is gone, whatever becomes of the rest. A folder without
+ * one is none of ours. */
 static enum outcome
 remove_folder(const char *path, struct error *err)
 {
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	enum outcome outcome = HIT;
+	int error;
 
 	if (fd < 0)
 		return error_errno(err, "cannot open '%s'", path);
 	if (unlinkat(fd, "data", 0) < 0) {
-		outcome = MISS;
-		if (errno != ENOENT) {
-			close(fd);
-			return error_errno(
-			    err, "cannot remove '%s/data'", path);
-		}
+		error = errno;
+		close(fd);
+		errno = error;
+		return error == ENOENT
+		    ? MISS
+		    : error_errno(err, "cannot remove '%s/data'", path);
 	}
 	empty_folder(fd, 0);
 	(void)rmdir(path);
-	return outcome;
+	return HIT;
 }
 
 enum outcome

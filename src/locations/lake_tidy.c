@@ -200,6 +200,7 @@ lake_collect(struct lake *lake, const struct lake_collect *collect,
 	struct collector c = { .lake = lake, .collect = collect };
 	struct collect_request own = *request;
 	auto_close int lock = -1;
+	struct stat st;
 	int there = lake_layout(lake, err);
 
 	if (there <= 0)
@@ -214,7 +215,8 @@ lake_collect(struct lake *lake, const struct lake_collect *collect,
 	lock = lake_lock(lake, err);
 	if (lock < 0)
 		return err->kind == ERROR_NONE ? MISS : FAILED;
-	lake_sweep(lake, time(NULL));
+	if (fstat(lock, &st) == 0) /* just written: its server's clock */
+		lake_sweep(lake, st.st_mtime);
 	return collect_locked(&c, &own, result, err);
 }
 

@@ -4,6 +4,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/bytes.h"
 #include "base/mem.h"
 #include "locations/lake.h"
 
@@ -58,27 +59,10 @@ slot_for(bool locked)
 }
 
 static void
-put(unsigned char *to, uint64_t number)
-{
-	for (size_t i = 0; i < 8; i++)
-		to[i] = (unsigned char)(number >> (8 * i));
-}
-
-static uint64_t
-get(const unsigned char *from)
-{
-	uint64_t number = 0;
-
-	for (size_t i = 8; i-- > 0;)
-		number = number << 8 | from[i];
-	return number;
-}
-
-static void
 encode(unsigned char *to, int64_t number)
 {
-	put(to, (uint64_t)number);
-	put(to + 8, (uint64_t)number ^ MAGIC);
+	bytes_put(to, (uint64_t)number);
+	bytes_put(to + 8, (uint64_t)number ^ MAGIC);
 }
 
 static bool
@@ -91,8 +75,8 @@ try_slots(int fd, struct slots *slots)
 	for (size_t i = 0; i < SLOTS; i++) {
 		const unsigned char *slot = bytes + i * SLOT_SIZE;
 
-		slots->number[i] = (int64_t)get(slot);
-		if (get(slot + 8) != (get(slot) ^ MAGIC))
+		slots->number[i] = (int64_t)bytes_get(slot);
+		if (bytes_get(slot + 8) != (bytes_get(slot) ^ MAGIC))
 			return false;
 	}
 	return true;
