@@ -86,6 +86,18 @@ same_link(struct keeping *k, const struct touched *t)
 	    keeping_refuse(k, t->path, "was retargeted while the command ran");
 }
 
+/* Its state now, if it is there. */
+static bool
+look_again(struct keeping *k, const struct touched *t, struct stat *st,
+    struct stamp *stamp)
+{
+	if (stat(t->path, st) < 0)
+		return keeping_refuse(
+		    k, t->path, "went away while the command ran");
+	stamp_of(stamp, st);
+	return true;
+}
+
 /* Is it still what a program learned that only asked about it? Of names and owners
  * only the time of the last change tells. */
 static bool
@@ -94,10 +106,8 @@ same_stat(struct keeping *k, const struct touched *t)
 	struct stat st;
 	struct stamp stamp;
 
-	if (stat(t->path, &st) < 0)
-		return keeping_refuse(
-		    k, t->path, "went away while the command ran");
-	stamp_of(&stamp, &st);
+	if (!look_again(k, t, &st, &stamp))
+		return false;
 	if (((st.st_mode ^ t->mode) & (S_IFMT | 07777)) ||
 	    ((t->facets & FACET_TIME) && stamp.mtime_ns != t->stamp.mtime_ns) ||
 	    ((t->facets & FACET_STAT) && S_ISREG(st.st_mode) &&
@@ -116,10 +126,8 @@ older_than_run(struct keeping *k, const struct touched *t)
 	struct stat st;
 	struct stamp stamp;
 
-	if (stat(t->path, &st) < 0)
-		return keeping_refuse(
-		    k, t->path, "went away while the command ran");
-	stamp_of(&stamp, &st);
+	if (!look_again(k, t, &st, &stamp))
+		return false;
 	return !S_ISREG(st.st_mode) || stamp.ctime_ns < k->trace->began_ns ||
 	    keeping_refuse(k, t->path, "changed while the command ran");
 }
