@@ -6,20 +6,21 @@ import glob, os, subprocess, sys
 PROGRAMS = {"exec": "tarn-exec", "cli": "tarn"}  # by their folders in src/
 LIBRARIES = {  # as pkg-config knows them, by the part that needs them
     "core": "libprotobuf-c libcrypto yaml-0.1",
-    "cli": "libprotobuf-c libcrypto yaml-0.1 libcjson",
-    "test": "libprotobuf-c libcrypto yaml-0.1 libcjson criterion",
+    "cli": "libprotobuf-c libcrypto yaml-0.1 libcjson libssl libcurl hiredis libssh2 libzstd",
+    "test": "libprotobuf-c libcrypto yaml-0.1 libcjson libssl libcurl hiredis libssh2 libzstd criterion",
 }
 PARTS = {"tarn-exec": "core", "tarn": "cli"}
 STATIC = {"tarn-exec"}
+REMOTE = ["cli"]  # the folders of those that speak to servers themselves
 HEAD = "flags = $flags\nldflags = $ldflags\npart = $part\n"  # subninja would see later values
 
 
 def sources():
     code = sorted(glob.glob("src/**/*.c", recursive=True))
-    own = {folder: [f for f in code if f.startswith(f"src/{folder}/")] for folder in [*PROGRAMS, "preload"]}
+    own = {folder: [f for f in code if f.startswith(f"src/{folder}/")] for folder in [*PROGRAMS, "preload", "remote"]}
     common = [f for f in code if not any(f in files for files in own.values())]
     # What the programs share with tests: all but their mains.
-    inner = [f for folder in PROGRAMS for f in own[folder] if not f.endswith("/main.c")]
+    inner = own["remote"] + [f for folder in PROGRAMS for f in own[folder] if not f.endswith("/main.c")]
     yield "src/sources.ninja", program_edges(common, own)
     yield "tests/sources.ninja", test_edges(inner)
     folders = [folder for top in ("src", "tests", "proto") for folder, _, _ in os.walk(top) if "corpus" not in folder]
@@ -28,13 +29,14 @@ def sources():
 
 def program_edges(common, own):
     protos = [f"proto/{os.path.basename(f)[:-6]}.pb-c.c" for f in sorted(glob.glob("proto/*.proto"))]
-    text = HEAD + compile_edges(common + own["exec"] + own["cli"])
+    text = HEAD + compile_edges(common + own["remote"] + [f for folder in PROGRAMS for f in own[folder]])
     for f in protos:
         text += f"build $b/{f[:-2]}.o: cc-generated build/{f} | build/cc build/core.cflags\n"
     text += edge("libtarn.a: ar", common + protos, "| build/cc")
     for folder, program in PROGRAMS.items():
         accelerator = "build/observe.o " if program == "tarn-exec" else ""
-        text += edge(f"{program}: link", own[folder], f"{accelerator}$b/libtarn.a | build/{PARTS[program]}.libs build/cc")
+        remote = own["remote"] if folder in REMOTE else []  # its kinds.c stands for that of libtarn
+        text += edge(f"{program}: link", own[folder] + remote, f"{accelerator}$b/libtarn.a | build/{PARTS[program]}.libs build/cc")
         text += f"  part = {PARTS[program]}\n"
         text += "  ldflags = $ldflags $static\n" if program in STATIC else ""
     return text

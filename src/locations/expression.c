@@ -3,6 +3,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "base/percent.h"
 #include "base/size.h"
 #include "locations/location.h"
 
@@ -40,40 +41,6 @@ free_location(Tarn__Location **loc)
 #define auto_location __attribute__((cleanup(free_location))) Tarn__Location
 
 /* ---- options ---- */
-
-static int
-hex_digit(char c)
-{
-	static const char digits[] = "0123456789abcdef";
-	const char *found = c ? strchr(digits, c | 0x20) : NULL;
-
-	return found ? (int)(found - digits) : -1;
-}
-
-/* "%2F" is "/"; NULL if a "%" has no two digits or stands for a NUL. */
-static char *
-percent_decode(const char *text, size_t len)
-{
-	auto_free char *plain = xmalloc(len + 1);
-	char *to = plain;
-
-	for (size_t i = 0; i < len; i++) {
-		int hi, lo;
-
-		if (text[i] != '%') {
-			*to++ = text[i];
-			continue;
-		}
-		hi = i + 2 < len ? hex_digit(text[i + 1]) : -1;
-		lo = i + 2 < len ? hex_digit(text[i + 2]) : -1;
-		if (hi < 0 || lo < 0 || hi + lo == 0)
-			return NULL;
-		*to++ = (char)(hi << 4 | lo);
-		i += 2;
-	}
-	*to = '\0';
-	return take(plain);
-}
 
 static void
 add_option(Tarn__Location *loc, char *name, char *value)

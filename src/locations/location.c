@@ -86,6 +86,20 @@ location_close(struct location *loc)
 }
 
 void
+location_set_deadline(struct location *loc, int64_t deadline_us)
+{
+	struct location *member = NULL;
+
+	loc->deadline_us = deadline_us;
+	for (size_t i = 0; loc->kind->member; i++) {
+		member = loc->kind->member(loc, i);
+		if (!member)
+			return;
+		location_set_deadline(member, deadline_us);
+	}
+}
+
+void
 location_name(struct location *loc, const char *name)
 {
 	free(loc->label);
@@ -140,12 +154,43 @@ count_read(struct location *loc, enum outcome outcome)
 		loc->served = loc;
 }
 
+static bool
+must_verify(const struct location *loc, const struct key *key)
+{
+	return loc->kind->remote && key->space == KEY_BLOB;
+}
+
+/* A hit that is another value is a failure. */
+static enum outcome
+verified(const struct location *loc, struct sink *verify, enum outcome outcome,
+    struct error *err)
+{
+	struct digest sum;
+
+	if (outcome != HIT || sink_verified(verify, &sum))
+		return outcome;
+	return error_set(err, ERROR_CORRUPT,
+	    "%s: the value is not what its key says", loc->label);
+}
+
+static enum outcome
+read_verified(struct location *loc, const struct key *key, struct sink *out,
+    struct error *err)
+{
+	auto_sink *verify = sink_verify(out, &key->digest);
+
+	return verified(
+	    loc, verify, loc->kind->read(loc, key, verify, err), err);
+}
+
 enum outcome
 location_read(struct location *loc, const struct key *key, struct sink *out,
     struct error *err)
 {
 	uint64_t start = now_us();
-	enum outcome outcome = loc->kind->read(loc, key, out, err);
+	enum outcome outcome = must_verify(loc, key)
+	    ? read_verified(loc, key, out, err)
+	    : loc->kind->read(loc, key, out, err);
 
 	count_read(loc, outcome);
 	return counted(loc, start, outcome);
@@ -255,6 +300,33 @@ count_read_batch(struct location *loc, uint64_t start,
 	}
 }
 
+/* The batch of a remote leaf: each sink behind one that verifies. */
+static void
+read_batch_verified(
+    struct location *loc, struct location_read_request *requests, size_t count)
+{
+	auto_free struct sink **outs = xmalloc(count * sizeof(*outs));
+
+	for (size_t i = 0; i < count; i++) {
+		outs[i] = requests[i].out;
+		if (must_verify(loc, &requests[i].key))
+			requests[i].out =
+			    sink_verify(outs[i], &requests[i].key.digest);
+	}
+	loc->kind->read_batch(loc, requests, count);
+	for (size_t i = 0; i < count; i++) {
+		struct location_read_request *request = &requests[i];
+		struct sink *verify = request->out;
+
+		request->out = outs[i];
+		if (verify == outs[i])
+			continue;
+		request->outcome =
+		    verified(loc, verify, request->outcome, &request->err);
+		sink_close(verify);
+	}
+}
+
 void
 location_read_batch(
     struct location *loc, struct location_read_request *requests, size_t count)
@@ -262,7 +334,10 @@ location_read_batch(
 	uint64_t start = now_us();
 
 	if (loc->kind->read_batch && count > 0) {
-		loc->kind->read_batch(loc, requests, count);
+		if (loc->kind->remote)
+			read_batch_verified(loc, requests, count);
+		else
+			loc->kind->read_batch(loc, requests, count);
 		count_read_batch(loc, start, requests, count);
 		return;
 	}

@@ -111,6 +111,13 @@ typedef void location_damage_fn(
 struct location_kind {
 	const char *name; /* as in a location expression */
 
+	/*
+	 * What is read has crossed a network: location_read() and its batch answer
+	 * FAILED with ERROR_CORRUPT for a blob that is not what its key says, and
+	 * the kind need not look.
+	 */
+	bool remote;
+
 	/* Build a location from its description. NULL with *err set on failure. */
 	struct location *(*open)(
 	    const Tarn__Location *config, struct error *err);
@@ -237,6 +244,7 @@ struct location {
 	struct location
 	    *served; /* the leaf of the last HIT to a read, borrowed */
 	struct location_counts counts;
+	int64_t deadline_us; /* location_set_deadline() */
 };
 
 /*
@@ -246,6 +254,13 @@ struct location {
  */
 struct location *location_open(const Tarn__Location *config, struct error *err);
 void location_close(struct location *loc); /* NULL is fine */
+
+/*
+ * Who asks stops waiting at this time (CLOCK_MONOTONIC, microseconds; 0: never).
+ * Leaves that wait for a server look at it, beside limits of their own, and answer
+ * FAILED with ERROR_UNREACHABLE once it has passed.
+ */
+void location_set_deadline(struct location *loc, int64_t deadline_us);
 
 /* Call it `name`, and also what is inside, down to the leaf, if that is one. */
 void location_name(struct location *loc, const char *name);

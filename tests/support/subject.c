@@ -2,6 +2,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 
@@ -70,6 +71,31 @@ parse_leaf(const char **p, const char *dir, Tarn__Location *loc)
 	loc->kind = xstrdup("disk");
 }
 
+/*
+ * What TARN_TEST_URL says, with a name of its own for each leaf of each folder in
+ * the place of its "{}".
+ */
+static Tarn__Location *
+parse_remote(const char **p, const char *dir)
+{
+	const char *url = getenv("TARN_TEST_URL"), *hole;
+	size_t len = strcspn(*p, ")");
+	auto_free char *word = NULL;
+	struct error err = { 0 };
+	Tarn__Location *loc;
+
+	check(url);
+	hole = strstr(url, "{}");
+	check(hole);
+	word = xasprintf("%.*s%s-%.*s%s", (int)(hole - url), url,
+	    strrchr(dir, '/') + 1, (int)len, *p, hole + 2);
+	loc = location_from_word(word, dir, &err);
+	check_str(err.text, "");
+	*p += len + 1;
+	wanted[leaves++] = (struct wanted){ .fails_at = -1 };
+	return loc;
+}
+
 static bool
 is_composite(const Tarn__Location *loc)
 {
@@ -80,10 +106,13 @@ is_composite(const Tarn__Location *loc)
 static Tarn__Location *
 parse(const char **p, const char *dir)
 {
-	Tarn__Location *loc = xmalloc(sizeof(*loc));
+	Tarn__Location *loc;
 	size_t len = strcspn(*p, "(");
 	char *end;
 
+	if (eat(p, "remote("))
+		return parse_remote(p, dir);
+	loc = xmalloc(sizeof(*loc));
 	tarn__location__init(loc);
 	loc->kind = xasprintf("%.*s", (int)len, *p);
 	*p += len + 1;

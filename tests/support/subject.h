@@ -11,7 +11,8 @@
  * Letters after a level's colon: r read-only, n no replicas, t touch. Levels that
  * start with '!' are written to the first that accepts. Leaves under a spy
  * (support/spy.h): spied(a); failing(a), at every call; declining(a), a read-only
- * one; failing_at(7,a), at that call only, counted from 1.
+ * one; failing_at(7,a), at that call only, counted from 1. remote(a) is what
+ * TARN_TEST_URL says, where tests/remote/run has started a server.
  */
 struct subject {
 	char dir[64];

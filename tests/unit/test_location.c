@@ -1,6 +1,6 @@
 /*
  * What every location promises, checked for each kind and a few nestings. A new
- * kind joins by one line in `subjects`.
+ * kind joins by one line in `local`; one that needs a server, by tests/remote/run.
  */
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
@@ -16,7 +16,7 @@
 #include "support/check.h"
 #include "support/subject.h"
 
-static const char *const subjects[] = {
+static const char *const local[] = {
 	"disk(a)",
 	"disk(100000000,deep/er/a)",
 	"small(9999999,disk(a))",
@@ -42,21 +42,44 @@ static const char *const subjects[] = {
 	"fanout(declining(a),small(5,disk(b)),disk(c))",
 	"levels(fanout(declining(a),disk(b)),levels(!declining(c),disk(d)))",
 };
-#define SUBJECTS (sizeof(subjects) / sizeof(*subjects))
+
+/* Where there is a server: tests/remote/run. */
+static const char *const remote[] = {
+	"remote(a)",
+	"small(9999999,remote(a))",
+	"levels(disk(a),remote(b))",
+	"levels(remote(a),disk(b):r)",
+	"levels(!small(10,disk(a)),remote(b))",
+	"fanout(remote(a),remote(b))",
+	"levels(small(9,remote(a)),fanout(disk(b),remote(c)),disk(d))",
+	"levels(disk(a),remote(b):rn,remote(c):t)",
+};
+#define COUNT(table) (sizeof(table) / sizeof(*(table)))
+
+static const char *const *
+subjects(size_t *count)
+{
+	bool has_server = getenv("TARN_TEST_URL");
+
+	*count = has_server ? COUNT(remote) : COUNT(local);
+	return has_server ? remote : local;
+}
 
 #define TEST_EVERY_LOCATION(promise) \
 	static void check_##promise(struct location *, struct subject *); \
 	ParameterizedTestParameters(location, promise) \
 	{ \
-		static size_t index[SUBJECTS]; \
-		for (size_t i = 0; i < SUBJECTS; i++) \
+		static size_t index[COUNT(local)], count; \
+		(void)subjects(&count); \
+		for (size_t i = 0; i < count; i++) \
 			index[i] = i; \
-		return cr_make_param_array(size_t, index, SUBJECTS); \
+		return cr_make_param_array(size_t, index, count); \
 	} \
 	ParameterizedTest(size_t *which, location, promise) \
 	{ \
 		struct subject subject; \
-		subject_open(&subject, subjects[*which]); \
+		size_t count; \
+		subject_open(&subject, subjects(&count)[*which]); \
 		check_##promise(subject.loc, &subject); \
 		check_int(subject_shell(&subject, \
 		              "test -z \"$(find . -path '*/.tmp/*')\""), \

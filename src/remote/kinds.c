@@ -1,0 +1,10 @@
+/* Every kind of location, in the programs that speak to servers themselves. */
+#include "locations/kinds.h"
+
+const struct location_kind *const location_kinds[] = {
+	&location_disk,
+	&location_fanout,
+	&location_levels,
+	&location_small,
+	NULL,
+};
