@@ -261,7 +261,7 @@ put_nameless(struct aside *file, const char *path, bool there)
 static int
 put_named(struct aside *file, const char *path)
 {
-	if (rename(file->name, path) < 0)
+	if (file_settle(file->fd) < 0 || rename(file->name, path) < 0)
 		return -1;
 	free(take(file->name));
 	return 0;
@@ -280,7 +280,9 @@ aside_put(struct aside *file, const char *path, bool there, struct error *err)
 int
 aside_put_new(struct aside *file, const char *path, struct error *err)
 {
-	int status = file->name ? link(file->name, path) : link_to(file, path);
+	int status = !file->name        ? link_to(file, path)
+	    : file_settle(file->fd) < 0 ? -1
+	                                : link(file->name, path);
 
 	if (status == 0)
 		return 1; /* a name beside it goes with aside_release() */

@@ -37,6 +37,14 @@ file_write_all(int fd, const void *data, size_t size)
 	return 0;
 }
 
+int
+file_settle(int fd)
+{
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+
+	return copy < 0 ? -1 : close(copy);
+}
+
 static int
 make_folder(const char *path, struct error *err)
 {

@@ -11,6 +11,12 @@
 /* All `size` bytes, however many calls it takes. Errors are errno's: -1. */
 int file_write_all(int fd, const void *data, size_t size);
 
+/*
+ * Has all that was written arrived? A network file system may tell only when a
+ * file is closed that there was no room. Nothing is synced. Errors are errno's: -1.
+ */
+int file_settle(int fd);
+
 /* Make the folders above `path`, with 0777 less the umask. */
 int file_make_parents(const char *path, struct error *err);
 int file_make_folder(const char *path, struct error *err); /* itself too */

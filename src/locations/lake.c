@@ -359,6 +359,8 @@ dress_file(
 {
 	struct stat st;
 
+	if (file_settle(file->fd) < 0)
+		return error_errno(err, "cannot write '%s'", file->temp);
 	if (fchmod(file->fd, mode) < 0 || fstat(file->fd, &st) < 0)
 		return error_errno(
 		    err, "cannot give '%s' its mode", file->temp);

@@ -190,10 +190,17 @@ layout_here(const struct check *check)
 	return check->in_index ? &layout_default : &check->lake->layout;
 }
 
+/* What an NFS client calls a removed file for as long as somebody has it open. */
+static bool
+is_removed(const char *path)
+{
+	return strncmp(strrchr(path, '/'), "/.nfs", 5) == 0;
+}
+
 static void
 foreign(struct check *check, const char *path)
 {
-	if (check->survey)
+	if (check->survey || is_removed(path))
 		return;
 	if (!check->in_index) { /* it may be dear to somebody */
 		tell(check, path, "a name that is no part of a key",

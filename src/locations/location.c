@@ -132,15 +132,33 @@ now_us(void)
 	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
+#define SLOW_US 500000
+#define REST_US 10000000
+
 /* Add the time since `start`; composites only pass questions on. */
 static enum outcome
 counted(struct location *loc, uint64_t start, enum outcome outcome)
 {
-	if (is_leaf(loc)) {
-		loc->counts.us += now_us() - start;
-		loc->counts.errors += outcome == FAILED;
-	}
+	uint64_t now;
+
+	if (!is_leaf(loc))
+		return outcome;
+	now = now_us();
+	loc->counts.us += now - start;
+	loc->counts.errors += outcome == FAILED;
+	if (outcome == FAILED && now - start >= SLOW_US)
+		loc->rest_until = now + REST_US;
 	return outcome;
+}
+
+static bool
+rests(const struct location *loc, uint64_t now, struct error *err)
+{
+	if (now >= loc->rest_until)
+		return false;
+	error_set(err, ERROR_UNREACHABLE,
+	    "'%s' is not asked for a while: it took long to fail", loc->label);
+	return true;
 }
 
 static void
@@ -188,9 +206,9 @@ location_read(struct location *loc, const struct key *key, struct sink *out,
     struct error *err)
 {
 	uint64_t start = now_us();
-	enum outcome outcome = must_verify(loc, key)
-	    ? read_verified(loc, key, out, err)
-	    : loc->kind->read(loc, key, out, err);
+	enum outcome outcome = rests(loc, start, err) ? FAILED
+	    : must_verify(loc, key) ? read_verified(loc, key, out, err)
+	                            : loc->kind->read(loc, key, out, err);
 
 	count_read(loc, outcome);
 	return counted(loc, start, outcome);
@@ -205,7 +223,9 @@ location_write(struct location *loc, const struct key *key, struct source *in,
 	err->kind = ERROR_NONE;
 	err->text[0] = '\0';
 	loc->counts.writes += is_leaf(loc);
-	return counted(loc, start, loc->kind->write(loc, key, in, mode, err));
+	return counted(loc, start,
+	    rests(loc, start, err) ? FAILED
+	                           : loc->kind->write(loc, key, in, mode, err));
 }
 
 enum outcome
@@ -214,7 +234,9 @@ location_contains(
 {
 	uint64_t start = now_us();
 
-	return counted(loc, start, loc->kind->contains(loc, key, err));
+	return counted(loc, start,
+	    rests(loc, start, err) ? FAILED
+	                           : loc->kind->contains(loc, key, err));
 }
 
 enum outcome
@@ -224,7 +246,8 @@ location_remove(struct location *loc, const struct key *key, struct error *err)
 
 	if (!loc->kind->remove)
 		return MISS;
-	return counted(loc, start, loc->kind->remove(loc, key, err));
+	return counted(loc, start,
+	    rests(loc, start, err) ? FAILED : loc->kind->remove(loc, key, err));
 }
 
 enum outcome
@@ -234,7 +257,8 @@ location_touch(struct location *loc, const struct key *key, struct error *err)
 
 	if (!loc->kind->touch)
 		return MISS;
-	return counted(loc, start, loc->kind->touch(loc, key, err));
+	return counted(loc, start,
+	    rests(loc, start, err) ? FAILED : loc->kind->touch(loc, key, err));
 }
 
 int
@@ -252,8 +276,10 @@ location_add_labels(struct location *loc, const struct key *key,
 
 	if (!loc->kind->add_labels)
 		return MISS;
-	return counted(
-	    loc, start, loc->kind->add_labels(loc, key, labels, err));
+	return counted(loc, start,
+	    rests(loc, start, err)
+	        ? FAILED
+	        : loc->kind->add_labels(loc, key, labels, err));
 }
 
 enum outcome
@@ -264,7 +290,9 @@ location_labels(struct location *loc, const struct key *key,
 
 	if (!loc->kind->labels)
 		return MISS;
-	return counted(loc, start, loc->kind->labels(loc, key, fn, arg, err));
+	return counted(loc, start,
+	    rests(loc, start, err) ? FAILED
+	                           : loc->kind->labels(loc, key, fn, arg, err));
 }
 
 int
@@ -285,19 +313,28 @@ read_one(struct location *loc, struct location_read_request *request)
 	request->served = request->outcome == HIT ? loc->served : NULL;
 }
 
+static void
+count_batch(struct location *loc, uint64_t start, uint32_t failed)
+{
+	(void)counted(loc, start, failed ? FAILED : HIT);
+	loc->counts.errors += failed ? failed - 1 : 0;
+}
+
 /* A leaf's own batch is counted as so many reads in the time of all. */
 static void
 count_read_batch(struct location *loc, uint64_t start,
     struct location_read_request *requests, size_t count)
 {
+	uint32_t failed = 0;
+
 	if (!is_leaf(loc))
 		return;
-	loc->counts.us += now_us() - start;
 	for (size_t i = 0; i < count; i++) {
 		count_read(loc, requests[i].outcome);
-		loc->counts.errors += requests[i].outcome == FAILED;
+		failed += requests[i].outcome == FAILED;
 		requests[i].served = requests[i].outcome == HIT ? loc : NULL;
 	}
+	count_batch(loc, start, failed);
 }
 
 /* The batch of a remote leaf: each sink behind one that verifies. */
@@ -333,7 +370,7 @@ location_read_batch(
 {
 	uint64_t start = now_us();
 
-	if (loc->kind->read_batch && count > 0) {
+	if (loc->kind->read_batch && start >= loc->rest_until && count > 0) {
 		if (loc->kind->remote)
 			read_batch_verified(loc, requests, count);
 		else
@@ -350,19 +387,20 @@ location_write_batch(
     struct location *loc, struct location_write_request *requests, size_t count)
 {
 	uint64_t start = now_us();
+	uint32_t failed = 0;
 
 	for (size_t i = 0; i < count; i++) {
 		requests[i].err.kind = ERROR_NONE;
 		requests[i].err.text[0] = '\0';
 	}
-	if (loc->kind->write_batch && count > 0) {
+	if (loc->kind->write_batch && start >= loc->rest_until && count > 0) {
 		loc->kind->write_batch(loc, requests, count);
 		if (!is_leaf(loc))
 			return;
-		loc->counts.us += now_us() - start;
 		loc->counts.writes += (uint32_t)count;
 		for (size_t i = 0; i < count; i++)
-			loc->counts.errors += requests[i].outcome == FAILED;
+			failed += requests[i].outcome == FAILED;
+		count_batch(loc, start, failed);
 		return;
 	}
 	for (size_t i = 0; i < count; i++) {
@@ -378,16 +416,20 @@ location_contains_batch(struct location *loc,
     struct location_contains_request *requests, size_t count)
 {
 	uint64_t start = now_us();
+	bool at_once = loc->kind->contains_batch && start >= loc->rest_until;
+	uint32_t failed = 0;
 
-	for (size_t i = 0; i < count && !loc->kind->contains_batch; i++)
+	for (size_t i = 0; i < count && !at_once; i++)
 		requests[i].outcome =
 		    location_contains(loc, &requests[i].key, &requests[i].err);
-	if (!loc->kind->contains_batch || count == 0)
+	if (!at_once || count == 0)
 		return;
 	loc->kind->contains_batch(loc, requests, count);
-	loc->counts.us += is_leaf(loc) ? now_us() - start : 0;
-	for (size_t i = 0; is_leaf(loc) && i < count; i++)
-		loc->counts.errors += requests[i].outcome == FAILED;
+	if (!is_leaf(loc))
+		return;
+	for (size_t i = 0; i < count; i++)
+		failed += requests[i].outcome == FAILED;
+	count_batch(loc, start, failed);
 }
 
 /* ---- leaf by leaf ---- */

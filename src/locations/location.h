@@ -245,6 +245,13 @@ struct location {
 	    *served; /* the leaf of the last HIT to a read, borrowed */
 	struct location_counts counts;
 	int64_t deadline_us; /* location_set_deadline() */
+
+	/*
+	 * Leaves: CLOCK_MONOTONIC, microseconds. One that took half a second to
+	 * fail, as a file system does whose server is gone, is not asked for the
+	 * next ten: everything FAILED at once.
+	 */
+	uint64_t rest_until;
 };
 
 /*

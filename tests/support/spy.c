@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/mem.h"
@@ -86,7 +87,11 @@ spy_in(struct location *loc)
 static bool
 must_fail(struct spy *spy)
 {
-	return spy->fails || (spy->fails_at >= 0 && spy->fails_at-- == 0);
+	bool fails = spy->fails || (spy->fails_at >= 0 && spy->fails_at-- == 0);
+
+	if (fails && spy->slow)
+		usleep(spy->slow);
+	return fails;
 }
 
 static enum outcome

@@ -22,6 +22,7 @@ struct spy {
 
 	bool fails;     /* at every call, half way through the value */
 	bool declines;  /* writes, and can't remove: it is read-only */
+	unsigned slow;  /* microseconds before it fails */
 	int fails_at;   /* at this call, the next being 0; -1: none */
 	size_t largest; /* batch of reads or writes */
 };

@@ -725,6 +725,29 @@ Test(nests, live_on_when_any_call_fails)
 }
 
 /* Calls that fail once, in the middle of batches. */
+/* A server that hangs costs its time once, however much is asked. */
+Test(nests, leave_alone_who_takes_long_to_fail)
+{
+	struct subject s;
+
+	subject_open(&s, "levels(spied(a),disk(b))");
+	put_in(&s, 1, 1, "b");
+	subject_spy(&s, 0)->fails = true;
+	check_str(read_all(s.loc, 1), "1b ");
+	check_str(read_all(s.loc, 1), "1b ");
+	check_str(spy_log(), "a.read(1) a.write(1) a.read(1) a.write(1)");
+	subject_spy(&s, 0)->slow = 510000;
+	check_str(read_all(s.loc, 1), "1b ");
+	check_str(read_all(s.loc, 2), "1b ");
+	check_str(write_all(s.loc, WRITE_REPLACE, 2), "stored stored ");
+	check_str(spy_log(), "a.read(1)");
+	subject_leaf(&s, 0)->rest_until = 0;
+	subject_spy(&s, 0)->fails = false;
+	check_str(read_all(s.loc, 1), "1x ");
+	check(strstr(spy_log(), "a.read(1)"));
+	subject_close(&s);
+}
+
 Test(nests, answer_the_rest_of_a_batch)
 {
 	for (size_t i = 0; i < NESTS; i++) {
