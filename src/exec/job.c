@@ -15,6 +15,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "exec/rules.h"
+#include "exec/told.h"
 #include "report/event.h"
 #include "trace/classify.h"
 
@@ -312,6 +313,7 @@ job_close(struct job *job)
 	if (job->input >= 0)
 		close(job->input);
 	nest_close(&job->nest);
+	told_end(job);
 	buf_release(&job->found_set);
 	free(job->cwd);
 	free(job->root);

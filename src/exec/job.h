@@ -47,7 +47,10 @@ struct job {
 	const char *outputs[2];
 	struct digest key; /* the action key */
 	bool keyed;
-	int input; /* spool of a declared stdin, or -1 */
+	struct toolchain *tools; /* owned; if its compiler tells what it reads,
+	                          * since nobody can watch it: toolchain.h */
+	char told_not[200];      /* ... or why that would not do */
+	int input;               /* spool of a declared stdin, or -1 */
 	struct digest input_digest;
 
 	bool found; /* `record` is what lookup() found */

@@ -19,6 +19,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "exec/job.h"
+#include "exec/told.h"
 #include "store/content.h"
 
 void
@@ -266,11 +267,14 @@ key_compute(struct job *job, struct error *err)
 			hasher_add_text(&h, "missing");
 	}
 	/* Where failures are not asked for, nobody may find one. */
-	hasher_add_number(
-	    &h, (job->options.trace == 0) + 2 * job_keeps_failures(job));
+	hasher_add_number(&h,
+	    (job->options.trace == 0) + 2 * job_keeps_failures(job) +
+	        4 * (job->tools != NULL));
 	if (declared_key(job, &h, err) < 0)
 		return -1;
 	if (job->options.stdin_ && take_stdin(job, &h, err) < 0)
+		return -1;
+	if (job->tools && told_key(job, &h, err) < 0)
 		return -1;
 	hasher_finish(&h, &job->key);
 	job->keyed = true;

@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "base/version.h"
 #include "exec/job.h"
+#include "exec/told.h"
 #include "exec/watch.h"
 
 /* ---- running ---- */
@@ -285,6 +286,8 @@ run(struct job *job, struct trace *trace)
 		exit(job->status);
 	}
 	has_ended(job, trace->status);
+	if (job->tools)
+		told_look(job, trace);
 	if (rights)
 		trace_refuse(trace,
 		    "it needs rights that observation takes "
@@ -369,7 +372,7 @@ restore(struct job *job)
 
 /* ---- a miss ---- */
 
-static int run_declared(struct job *job);
+static int run_unwatched(struct job *job);
 
 static int
 run_and_keep(struct job *job)
@@ -378,7 +381,7 @@ run_and_keep(struct job *job)
 	int status = run(job, &trace);
 
 	if (status == NOT_RUN)
-		status = run_declared(job);
+		status = run_unwatched(job);
 	else
 		judge(job, &trace);
 	trace_release(&trace);
@@ -394,16 +397,26 @@ look_up(struct job *job)
 		lookup(job);
 }
 
-/* As with --no-trace, which has keys of its own. */
+/* What is declared or told is trusted, and has keys of its own. */
 static int
-run_declared(struct job *job)
+run_unwatched(struct job *job)
 {
 	struct error err = { 0 };
+	struct digest key = job->key;
 
-	job->options.trace = 0;
+	if (!job->tools)
+		job->options.trace = 0;
 	job->keyed = false;
 	if (key_compute(job, &err) < 0) {
-		job_note(job, "%s", err.text);
+		if (job->tools) {
+			told_end(job);
+			snprintf(job->told_not, sizeof(job->told_not), "%.190s",
+			    err.text);
+			job->aside[0] = '\0';
+			job->key = key;
+			job->keyed = true;
+		} else
+			job_note(job, "%s", err.text);
 		return run_and_keep(job);
 	}
 	look_up(job);

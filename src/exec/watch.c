@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "exec/told.h"
 
 #define WHY_SIZE 200
 
@@ -125,6 +126,8 @@ watch_command(struct job *job, struct trace *trace, struct error *err)
 	char why[WHY_SIZE];
 	int status;
 
+	if (job->tools)
+		return told_run(job, trace, err);
 	if (!trace->observe || trace->nest)
 		return trace_run(trace, err);
 	status = watch(job, trace, why, err);
@@ -135,9 +138,17 @@ watch_command(struct job *job, struct trace *trace, struct error *err)
 		    "it could not be observed: %s", why);
 		return 1;
 	}
+	if (told_begin(job)) {
+		snprintf(job->aside, sizeof(job->aside),
+		    "what its depfile tells, since it could not be observed: "
+		    "%s",
+		    why);
+		return 1;
+	}
 	job->hint = "with --input and --output for all that it reads and "
 	            "writes it could be kept without being observed";
 	status = watch_again(&fresh, trace, false, err);
-	trace_refuse(trace, "it could not be observed: %s", why);
+	trace_refuse(trace, "it could not be observed: %s%s%s", why,
+	    job->told_not[0] ? "; nor does it tell all: " : "", job->told_not);
 	return status;
 }

@@ -8,11 +8,11 @@
  *
  *	a listener of its system calls; or
  *	ptrace, but for commands that would notice; or
- *	not at all: if what it reads and writes is declared, that is trusted,
- *	and else nothing is recorded
+ *	not at all: if what it reads and writes is declared, that is trusted;
+ *	else a compiler is asked; else nothing is recorded
  *
- * Returns as trace_run() does; or 1 if nothing was run, since the declared mode is
- * to be taken, which has keys of its own.
+ * Returns as trace_run() does; or 1 if nothing was run, since one of the latter two
+ * is to be taken, which have keys of their own.
  */
 int watch_command(struct job *job, struct trace *trace, struct error *err);
 

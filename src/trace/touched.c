@@ -76,6 +76,23 @@ touched_get(struct trace *trace, const char *path)
 	return known;
 }
 
+struct touched *
+trace_touch(struct trace *trace, const char *path)
+{
+	auto_free char *tidy = xstrdup(path);
+
+	path_tidy(tidy);
+	return touched_get(trace, tidy);
+}
+
+void
+trace_add_program(struct trace *trace, const char *path)
+{
+	trace->programs = xrealloc(trace->programs, trace->program_count + 1,
+	    sizeof(*trace->programs));
+	trace->programs[trace->program_count++] = xstrdup(path);
+}
+
 bool
 trace_is_own(const struct trace *trace, const char *path)
 {

@@ -85,8 +85,8 @@ struct trace {
 	int exec_error;   /* errno if it could not be run at all */
 	int denied; /* errno: the kernel refuses that kind of observation */
 	bool wanted_ptrace;   /* it called ptrace, which was taken */
-	const char *observer; /* "accelerated", "observed", "traced" or
-	                       * "unobserved" */
+	const char *observer; /* "accelerated", "observed", "traced",
+	                       * "depfile" or "unobserved" */
 	char refusal[320];    /* why nothing may be recorded; "" if it may */
 	struct touched *touched;
 	size_t count, cap;
@@ -121,6 +121,13 @@ void trace_refuse(struct trace *trace, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /* What is known of `path`; NULL if it was never touched. */
 struct touched *trace_find(const struct trace *trace, const char *path);
+
+/* The same, made if need be, of a path that may hold needless dots: for those who
+ * learn by other means what a command did. Valid until the next. */
+struct touched *trace_touch(struct trace *trace, const char *path);
+
+/* It ran this program. */
+void trace_add_program(struct trace *trace, const char *path);
 
 /* Is `path` in a folder that the command itself made? */
 bool trace_is_own(const struct trace *trace, const char *path);

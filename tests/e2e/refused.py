@@ -5,6 +5,7 @@ from support import FAST, TOP, Skip, contains, equal, need, snapshot
 
 CC = "gcc -c a.c"
 SHADOWED = "gcc -Ione -Itwo -c a.c"
+COPIED = ["sh", "-c", "cat two/a.h >a.o"]
 
 # What leaves the listener, what leaves ptrace, and what leaves nothing.
 LISTENER = {
@@ -103,7 +104,7 @@ def test_nothing_is_left(p):
     source(p)
     for n, (name, what) in enumerate(NOTHING.items()):
         under(p, *what), fresh(p, n)
-        event = p.refused(SHADOWED, "it could not be observed: no listener (").event
+        event = p.refused(COPIED, "it could not be observed: no listener (").event
         equal(event["observer"], "unobserved", name)
         contains(event["reason"], "no ptrace (", name)
         contains(event["hint"], "--input", name)
@@ -134,8 +135,8 @@ def test_declared_instead(p):
     # A user who asks for observation gets no less.
     event = p.refused(SHADOWED, "it could not be observed", options=f"--trace {options}").event
     equal(event["observer"], "unobserved")
-    p.refused(SHADOWED, "it could not be observed", options="-i a.c -i two")
-    p.refused(SHADOWED, "it could not be observed", options="-o a.o")
+    p.refused(COPIED, "it could not be observed", options="-i a.c -i two")
+    p.refused(COPIED, "it could not be observed", options="-o a.o")
     # What was only declared is not served where one can look.
     p.under = []
     p.step("miss", SHADOWED, options=options)

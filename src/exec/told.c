@@ -1,0 +1,297 @@
+#include "exec/told.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "actions/depfile.h"
+#include "base/mem.h"
+#include "exec/toolchain.h"
+#include "exec/watch.h"
+
+bool
+told_begin(struct job *job)
+{
+	if (!watch_has_proc() || job->told_not[0] || job->options.trace >= 0 ||
+	    job->options.stdin_ || job->action.kind != &action_compile)
+		return false;
+	job->tools = xmalloc(sizeof(*job->tools));
+	*job->tools = (struct toolchain){ .list = -1 };
+	return true;
+}
+
+void
+told_end(struct job *job)
+{
+	if (job->tools) {
+		if (job->tools->list >= 0)
+			close(job->tools->list);
+		toolchain_release(job->tools);
+	}
+	free(take(job->tools));
+}
+
+int
+told_key(struct job *job, struct hasher *h, struct error *err)
+{
+	toolchain_release(job->tools);
+	return toolchain_ask(job->tools, job, h, err);
+}
+
+/* ---- running it ---- */
+
+/* What is there before an output is made. False: more than a restore could repeat. */
+static bool
+look_before(const char *path, mode_t *before, struct trace *trace)
+{
+	struct stat st;
+
+	*before = 0;
+	if (!path)
+		return true;
+	if (lstat(path, &st) < 0 && errno == ENOENT)
+		return true;
+	if (lstat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1) {
+		*before = S_IFREG;
+		return true;
+	}
+	trace_refuse(trace, "'%.200s' is more than a file", path);
+	return false;
+}
+
+/* A file without a name, and a name for it all the same. */
+static int
+make_list(char *name, size_t size)
+{
+	int fd = memfd_create("tarn-depfile", MFD_CLOEXEC);
+
+	if (fd >= 0)
+		snprintf(name, size, "/proc/%d/fd/%d", (int)getpid(), fd);
+	return fd;
+}
+
+/* The words, and behind them that it shall say what it reads. It leaves no trace in
+ * what is made. The caller frees the array. */
+static char **
+add_list(char *const *words, char *name)
+{
+	const char *more[] = { "-MD", "-MT", "x", "-MF", name, NULL };
+	size_t count = 0, own = sizeof(more) / sizeof(*more);
+	char **all;
+
+	while (words[count])
+		count++;
+	all = xmalloc((count + own) * sizeof(*all));
+	memcpy(all, words, count * sizeof(*all));
+	memcpy(all + count, more, sizeof(more));
+	return all;
+}
+
+int
+told_run(struct job *job, struct trace *trace, struct error *err)
+{
+	struct toolchain *tools = job->tools;
+	const struct action *action = &job->action;
+	auto_free char **words = NULL;
+	char list[64];
+	bool good = look_before(action->output, &tools->before[0], trace) &&
+	    look_before(action->depfile, &tools->before[1], trace);
+	int status;
+
+	if (good && !tools->plain.lists) {
+		tools->list = make_list(list, sizeof(list));
+		if (tools->list >= 0)
+			trace->argv = words = add_list(action->words, list);
+	}
+	trace->observe = false;
+	status = trace_run(trace, err);
+	trace->argv = action->words;
+	return status;
+}
+
+/* ---- what it read ---- */
+
+static void
+add_path(void *arg, const char *name)
+{
+	words_add(arg, xstrdup(name));
+}
+
+static void
+release_list(struct words *list)
+{
+	for (size_t i = 0; i < list->count; i++)
+		free((void *)(uintptr_t)list->item[i]);
+	free(list->item);
+}
+#define auto_list auto_cleanup(release_list) struct words
+
+static bool
+read_list(struct trace *trace, const char *path, struct words *list)
+{
+	auto_buf text = BUF_INIT;
+	struct error err;
+
+	if (path && buf_read_file(&text, path, &err) == 0 && text.len > 0 &&
+	    depfile_each(text.data, text.len, add_path, list) &&
+	    list->count > 0)
+		return true;
+	trace_refuse(trace, "it left no depfile that can be read");
+	return false;
+}
+
+/* Its own list, or that which the command made as it is. */
+static bool
+read_own(const struct job *job, struct trace *trace, struct words *list)
+{
+	char name[64];
+
+	if (job->tools->plain.lists)
+		return read_list(trace, job->action.depfile, list);
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", job->tools->list);
+	return read_list(trace, name, list);
+}
+
+/* Only preprocessed, with a warning of the macros of clocks, however their names are
+ * put together. */
+static bool
+read_again(const struct job *job, struct trace *trace, struct words *list)
+{
+	struct plain_compile *plain = &job->tools->plain;
+	char name[64];
+	auto_close int fd = make_list(name, sizeof(name));
+	const char *more[] = { "-E", "-Wdate-time", plain->source, "-o",
+		"/dev/null", NULL };
+	auto_free char **words = NULL;
+	auto_buf said = BUF_INIT;
+	struct error err;
+	size_t count = plain->count;
+	int status;
+
+	memcpy(plain->words + count, more, sizeof(more));
+	words = add_list(plain->words, name);
+	plain->words[count] = NULL;
+	status = fd < 0 ? -1 : toolchain_run(job, words, &said, &err);
+	if (strstr(said.data, "date-time"))
+		trace_refuse(
+		    trace, "its source names a macro of the date or the time");
+	else if (status < 0)
+		trace_refuse(trace, "its source can't be looked through");
+	else
+		return read_list(trace, name, list);
+	return false;
+}
+
+static bool
+has(const struct words *list, const char *path)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		if (strcmp(list->item[i], path) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Both times the same, but for headers of the system that -MMD leaves out. */
+static bool
+same_lists(const struct job *job, struct trace *trace, const struct words *own,
+    const struct words *again)
+{
+	bool all = !job->tools->plain.lists || job->tools->plain.lists_all;
+	const char *odd = NULL;
+
+	for (size_t i = 0; i < own->count && !odd; i++)
+		odd = has(again, own->item[i]) ? NULL : own->item[i];
+	for (size_t i = 0; i < again->count && !odd; i++) {
+		const char *path = again->item[i];
+		auto_free char *whole = action_path(&job->action, path);
+
+		if (!has(own, path) && (all || !told_is_system(job, whole)))
+			odd = path;
+	}
+	if (odd)
+		trace_refuse(trace,
+		    "'%.150s' is not in each list of what was read", odd);
+	return !odd;
+}
+
+static bool
+tell_inputs(struct job *job, struct trace *trace)
+{
+	auto_list own = { .item = NULL };
+	auto_list again = { .item = NULL };
+	auto_list paths = { .item = NULL };
+
+	if (!read_own(job, trace, &own) || !read_again(job, trace, &again) ||
+	    !same_lists(job, trace, &own, &again))
+		return false;
+	for (size_t i = 0; i < again.count; i++)
+		words_add(&paths, action_path(&job->action, again.item[i]));
+	return told_inputs(job, trace, &paths);
+}
+
+/* ---- what it made ---- */
+
+/* clang puts a new file in the place of an old object; all else is written over. */
+static bool
+tell_output(struct trace *trace, const char *path, mode_t before, bool fresh)
+{
+	struct touched *item;
+
+	if (!path)
+		return true;
+	item = trace_touch(trace, path);
+	if (item->facets) {
+		trace_refuse(trace, "it read and wrote '%.200s'", path);
+		return false;
+	}
+	item->written = true;
+	item->probed = true;
+	item->before = (int)before;
+	item->names = 1;
+	item->fresh = before == 0 || fresh;
+	return true;
+}
+
+static bool
+tell_outputs(struct job *job, struct trace *trace)
+{
+	const struct toolchain *tools = job->tools;
+
+	return tell_output(trace, job->action.output, tools->before[0],
+	           tools->is_clang) &&
+	    tell_output(trace, job->action.depfile, tools->before[1], false);
+}
+
+/* The compiler may have become another one meanwhile. */
+static void
+ask_again(struct job *job, struct trace *trace)
+{
+	const struct digest before = job->key;
+	struct error err;
+
+	if (key_compute(job, &err) == 0 && digest_equal(&before, &job->key))
+		return;
+	job->key = before;
+	trace_refuse(trace, "the compiler changed while the command ran");
+}
+
+void
+told_look(struct job *job, struct trace *trace)
+{
+	struct toolchain *tools = job->tools;
+
+	trace->observe = true;
+	trace->observer = "depfile";
+	trace->asked_cwd = true;
+	if (trace->status != 0 || trace->refusal[0])
+		return;
+	for (size_t i = 0; i < tools->programs.count; i++)
+		trace_add_program(trace, tools->programs.item[i]);
+	if (tell_inputs(job, trace) && tell_outputs(job, trace))
+		ask_again(job, trace);
+}

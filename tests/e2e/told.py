@@ -1,0 +1,277 @@
+"""Where nobody can watch a compile: what the compiler itself tells of it."""
+import os, shutil, subprocess
+from refused import under, unobserved
+from support import FAST, Skip, contains, equal, need, snapshot
+
+COMPILERS = ("gcc", "clang")
+NOT_ALL = "its depfile does not tell all"
+USES = '#include <a.h>\nint a = A;\n'
+
+
+def alone(p):
+    """Neither a listener nor ptrace, from now on."""
+    p.program = FAST if os.path.exists(FAST) else p.program
+    unobserved(p)
+
+
+def fresh(p, name):
+    p.env["TARN_DIR"] = f"{p.top}/cache-{name}"
+
+
+def steps(p, words, *outcomes, **more):
+    for outcome in outcomes:
+        run = p.step(outcome, words, **more)
+        if outcome == "miss":
+            equal(run.event["observer"], "depfile", str(run))
+            contains(run.event["note"], "since it could not be observed: no listener (")
+        for name in sorted(p.made):
+            if p.exists(name):
+                p.remove(name)
+    return run
+
+
+def project(p):
+    p.write("a.c", '#include <stdio.h>\n#include "q.h"\n#include <a.h>\nint a = A + Q + EOF;\n')
+    p.write("two/a.h", '#include "b.h"\n#define A B\n'), p.write("two/b.h", "#define B 1\n"), p.write("q.h", "#define Q 10\n")
+    for name in "one", "quote", "sys", "path":
+        p.write(f"{name}/other.h")
+
+
+WORDS = "{} -g -O1 -Wall -Ione -Itwo -iquote quote -isystem sys -c a.c"
+
+
+def test_edited(p):
+    alone(p), project(p)
+    for cc in COMPILERS:
+        words = WORDS.format(cc)
+        steps(p, words, "miss", "hit")
+        for name, old, new in ("a.c", b"+ EOF", b"- EOF"), ("q.h", b"10", b"20"), ("two/b.h", b"1", b"2"):
+            text = p.read(name)
+            p.write(name, text.replace(old, new))
+            steps(p, words, "miss", "hit")
+            p.write(name, text)
+            steps(p, words, "hit")
+
+
+def test_shadowed(p):
+    """In each kind of folder that comes before the one where it was found."""
+    alone(p), project(p)
+    p.env["CPATH"] = p.path("path")
+    p.write("b.c", '#include <c.h>\n#include "c.h"\n#include <limits.h>\nint c = C + CHAR_BIT;\n')
+    p.write("late/c.h", "#ifndef C\n#define C 1\n#endif\n")
+    for cc in COMPILERS:
+        words = f"{cc} -Ione -iquote quote -isystem sys -idirafter late -c b.c"
+        steps(p, words, "miss", "hit")
+        for folder in "one", "quote", "sys", "path", ".":
+            p.write(f"{folder}/c.h", "#undef C\n#define C 2\n")
+            steps(p, words, "miss", "hit")
+            p.remove(f"{folder}/c.h")
+            steps(p, words, "hit")
+        p.write("one/limits.h", "#define CHAR_BIT 3\n")
+        steps(p, words, "miss", "hit")
+        p.remove("one/limits.h")
+        steps(p, words, "hit")
+        # Beside the header that asks for it.
+        steps(p, WORDS.format(cc), "miss", "hit")
+        p.write("one/b.h", "#define B 9\n")
+        steps(p, WORDS.format(cc), "miss", "hit")  # more than need be: two/b.h goes first
+        p.remove("one/b.h")
+
+
+def test_comes_and_goes(p):
+    alone(p)
+    p.write("a.c", '#if __has_include("opt.h")\n#include "opt.h"\n#else\n#define A 1\n#endif\nint a = A;\n')
+    p.write("b.c", "#include <a.h>\nint b = A;\n"), p.write("one/a.h", "#define A 1\n"), p.write("two/a.h", "#define A 2\n")
+    for cc in COMPILERS:
+        steps(p, f"{cc} -c a.c", "miss", "hit")
+        p.write("opt.h", "#define A 2\n")
+        steps(p, f"{cc} -c a.c", "miss", "hit")
+        p.remove("opt.h")
+        steps(p, f"{cc} -c a.c", "hit")
+        words = f"{cc} -Ione -Itwo -c b.c"
+        steps(p, words, "miss", "hit")
+        p.remove("one/a.h")
+        steps(p, words, "miss", "hit")
+        p.remove("two/a.h")
+        steps(p, words, "failed")
+        p.write("one/a.h", "#define A 1\n"), p.write("two/a.h", "#define A 2\n")
+        steps(p, words, "hit")
+
+
+def test_forced(p):
+    alone(p)
+    p.write("a.c", "int a = A;\n"), p.write("two/config.h", "#define A 1\n"), p.write("one/other.h")
+    for cc in COMPILERS:
+        words = f"{cc} -include config.h -Ione -Itwo -c a.c"
+        steps(p, words, "miss", "hit")
+        for name in "one/config.h", "config.h":
+            p.write(name, "#define A 2\n")
+            steps(p, words, "miss", "hit")
+            p.remove(name)
+        p.write("two/config.h", "#define A 3\n")
+        steps(p, words, "miss", "hit")
+        p.write("two/config.h", "#define A 1\n")
+        steps(p, words, "hit")
+
+
+def test_as_bare(p):
+    """Bytes, depfiles, warnings and status, with old outputs in the way or not."""
+    alone(p), project(p)
+    p.write("w.c", '#include "q.h"\n#warning look\nint w(void) { int unused; }\n')
+    p.write("v.cc", "#include <vector>\nint size(std::vector<int> &v) { return (int)v.size(); }\n")
+    for cc in COMPILERS:
+        for words in ("-MD -c a.c", "-MMD -c a.c", "-MD -MP -MF deps/x.d -MT x -c a.c -o out/a.o", "-MMD -MF deps/x.d -c a.c -o out/a.o",
+                      "-S a.c -o a.s", "-g3 -O2 -c a.c", "-fdebug-prefix-map=x=y -g -c a.c", "-c w.c -Wall", "-c w.c -w", "-pipe -c a.c",
+                      "-std=c++20 -g -c v.cc"):
+            p.write("deps/.keep"), p.write("out/.keep")
+            words = f"{cc if 'v.cc' not in words else cc.replace('gcc', 'g++').replace('clang', 'clang++')} -Itwo {words}"
+            for outcome in "miss", "hit":
+                p.step(outcome, words)
+            p.step("hit", words)  # over what is there
+            p.shell("rm -rf deps out *.o *.s *.d")
+
+
+def test_outputs_in_the_way(p):
+    alone(p), project(p)
+    words = "gcc -Itwo -c a.c"
+    p.write("other"), os.link(p.path("other"), p.path("a.o"))
+    contains(p.run(words).event["reason"], "is more than a file")
+    p.remove("a.o"), os.symlink("other", p.path("a.o"))
+    contains(p.run(words).event["reason"], "is more than a file")
+
+
+REFUSED = {
+    "a computed name": ("#define H <a.h>\n#include H\n", "", "a name that is no literal"),
+    "a computed question": ("#define H <a.h>\n#if __has_include(H)\n#endif\n", "", "a name that is no literal"),
+    "a question by another name": ("#define HAS __has_include\n#if HAS (<a.h>)\n#endif\n", "", "another name"),
+    "a question in pieces": ("#define J(a, b) a##b\n#if J(__has_, include)(<a.h>)\n#endif\n", "", "a piece of the word"),
+    "a directive behind a comment": ("#define H <a.h>\n/* one\n*/ # /* two\n*/ include H\n", "", "a name that is no literal"),
+    "a directive over two lines": ("#define H <a.h>\n#inc\\\nlude H\n", "", "a name that is no literal"),
+    "a digraph": ("#define H <a.h>\n%:include H\n", "", "a name that is no literal"),
+    "assembly": ('__asm__(".incbin \\"two/a.h\\"");\n', "", "holds assembly"),
+    "assembly in pieces": ('__asm__(".inc" "bin \\"two/a.h\\"");\n', "", "holds assembly"),
+    "a time": ("int line = sizeof(__TIME__);\n", "", "macro of the date"),
+    "a time in pieces": ("#define J(a, b) a##b\nint line = sizeof(J(__TI, ME__));\n", "", "macro of the date"),
+    "the same bytes twice": ('#include "one/a.h"\n#include <a.h>\n', "", "same content"),
+    "a precompiled header": ("#include <p.h>\n", "", "is there"),
+    "two sources": ("int a;\n", "b.c", "second source"),
+    "a linked program": ("int main(void) { return 0; }\n", None, "more than to compile"),
+    "an option": ("int a;\n", "-fsanitize=undefined", "may read or write"),
+    "native": ("int a;\n", "-march=native", "isn't known"),
+    "a split object": ("int a;\n", "-g -gsplit-dwarf", "isn't known"),
+    "usage of stacks": ("int a;\n", "-fstack-usage", "isn't known"),
+    "temporary files": ("int a;\n", "-save-temps", "isn't known"),
+    "a prefix": ("int a;\n", "-B.", "isn't known"),
+    "link time": ("int a;\n", "-flto", "isn't known"),
+    "words of the assembler": ("int a;\n", "-Wa,-L", "isn't known"),
+    "a language": ("int a;\n", "-x c", "may read or write"),
+    "words in a file": ("int a;\n", "@flags", "more words"),
+}
+
+
+def test_refused(p):
+    alone(p)
+    p.write("two/a.h", "#define A 1\n"), p.write("one/a.h", "#define A 1\n"), p.write("b.c", "int b;\n"), p.write("flags", "-O1\n")
+    p.write("two/p.h", "int p;\n"), p.write("two/p.h.gch")
+    for name, (text, more, reason) in REFUSED.items():
+        p.write("a.c", text)
+        words = f"gcc -Itwo a.c -o program" if more is None else f"gcc -Itwo -c a.c {more}"
+        run = p.refused(words, reason)
+        assert run.event["observer"] in ("depfile", "unobserved"), f"{name}: {run}"
+        p.shell("git clean -fdxq 2>/dev/null; rm -f *.o *.s *.i *.d *.su *.gcno *.dwo program")
+
+
+def test_variables(p):
+    alone(p), project(p)
+    words = "gcc -Itwo -c a.c"
+    for name, value in (("COMPILER_PATH", "/nowhere"), ("GCC_EXEC_PREFIX", "/usr/lib/gcc/"), ("LD_LIBRARY_PATH", "/nowhere"),
+                        ("DEPENDENCIES_OUTPUT", p.path("more.d")), ("LANGUAGE", "de")):
+        p.refused(words, f"the variable '{name}' is set", env={name: value})
+    p.refused(words, "not C or C.UTF-8", env={"LC_ALL": "de_DE.UTF-8"})
+    steps(p, words, "miss", "hit", env={"LC_ALL": "C.UTF-8"})
+    steps(p, words, "miss", "hit", env={"CPATH": p.path("one")})
+
+
+def test_edited_meanwhile(p):
+    alone(p), project(p)
+    child = p.spawn(["gcc", "-Itwo", "-c", "a.c"])
+    while child.poll() is None:
+        os.utime(p.path("two/b.h"))
+    child.communicate()
+    equal(p.last()["outcome"], "uncacheable", str(p.last()))
+    contains(p.last()["reason"], "changed while it ran")
+
+
+def test_another_compiler(p):
+    """A tool that comes before it on the path; a compiler that is edited."""
+    alone(p), project(p)
+    words = "gcc -Itwo -c a.c"
+    steps(p, words, "miss", "hit")
+    p.write("bin/as", '#!/bin/sh\nexec /usr/bin/as "$@"\n', 0o755)
+    p.refused(words, "is no compiler that is known", env={"PATH": f"{p.path('bin')}:{p.env['PATH']}"})
+    p.write("bin/gcc", '#!/bin/sh\nexec /usr/bin/gcc -DA=5 "$@"\n', 0o755)
+    p.refused("bin/gcc -Itwo -c a.c", "is no compiler that is known")
+
+
+def test_new_compiler(p):
+    if os.geteuid() != 0:
+        raise Skip("only root can put programs where compilers are")
+    alone(p), project(p)
+    folder = f"/opt/tarn-test-{os.getpid()}"
+    try:
+        os.makedirs(folder)
+        shutil.copy("/usr/bin/as", f"{folder}/as")
+        env = {"PATH": f"{folder}:{p.env['PATH']}"}
+        steps(p, "gcc -Itwo -c a.c", "miss", "hit")
+        steps(p, "gcc -Itwo -c a.c", "miss", "hit", env=env)
+        with open(f"{folder}/as", "ab") as file:
+            file.write(b"more")
+        steps(p, "gcc -Itwo -c a.c", "miss", "hit", env=env)
+        steps(p, "gcc -Itwo -c a.c", "hit")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_kept_apart(p):
+    """What was only told is not served where one can look, but the other way round."""
+    alone(p), project(p)
+    words = "gcc -Itwo -c a.c"
+    steps(p, words, "miss", "hit")
+    below, p.under = p.under, []
+    p.step("miss", words)
+    fresh(p, "seen")
+    p.step("miss", words)
+    p.under = below
+    p.step("hit", words)
+
+
+MAKEFILE = """
+CFLAGS = -g -O1 -Wall -Iinc
+objects = main.o one.o two.o
+program: $(objects)
+\t$(CC) -o $@ $(objects)
+%.o: %.c
+\t$(TARN) $(CC) $(CFLAGS) -MMD -MP -c $< -o $@
+-include $(objects:.o=.d)
+"""
+
+
+def test_make(p):
+    need("make")
+    alone(p)
+    p.write("Makefile", MAKEFILE), p.write("inc/all.h", "int one(void), two(void);\n")
+    p.write("main.c", '#include <stdio.h>\n#include "all.h"\nint main(void) { return printf("%d\\n", one() + two()) < 0; }\n')
+    p.write("one.c", '#include "all.h"\nint one(void) { return 1; }\n'), p.write("two.c", '#include "all.h"\nint two(void) { return 2; }\n')
+    for cc in COMPILERS:
+        fresh(p, cc)
+        p.shell(f"make -s -j2 CC={cc} TARN=")
+        wanted = snapshot(p.root)
+        for outcome in "miss", "hit":
+            p.shell("rm -f *.o *.d program")
+            before = len(p.events())
+            child = p.spawn([*p.under, "make", "-s", "-j2", f"CC={cc}", f"TARN={p.program}"], tarn=False)
+            out, err = child.communicate(timeout=100)
+            equal((child.returncode, out, err), (0, b"", b""))
+            equal([e["outcome"] for e in p.events()[before:]], [outcome] * 3, str(p.events()[before:]))
+            equal(snapshot(p.root), wanted)
+        p.shell("rm -f *.o *.d program")
