@@ -1,7 +1,7 @@
 """Where nobody can watch a compile: what the compiler itself tells of it."""
-import os, shutil, subprocess
+import json, os, shutil, subprocess
 from refused import under, unobserved
-from support import FAST, Skip, contains, equal, need, snapshot
+from support import BUILD, FAST, Skip, contains, equal, need, snapshot
 
 COMPILERS = ("gcc", "clang")
 NOT_ALL = "its depfile does not tell all"
@@ -162,7 +162,7 @@ REFUSED = {
     "usage of stacks": ("int a;\n", "-fstack-usage", "isn't known"),
     "temporary files": ("int a;\n", "-save-temps", "isn't known"),
     "a prefix": ("int a;\n", "-B.", "isn't known"),
-    "link time": ("int a;\n", "-flto", "isn't known"),
+    "link time": ("int a;\n", "-flto -frandom-seed=1", "isn't known"),
     "words of the assembler": ("int a;\n", "-Wa,-L", "isn't known"),
     "a language": ("int a;\n", "-x c", "may read or write"),
     "words in a file": ("int a;\n", "@flags", "more words"),
@@ -243,6 +243,55 @@ def test_kept_apart(p):
     p.step("miss", words)
     p.under = below
     p.step("hit", words)
+
+
+def observations(p):
+    """Of the last action: (place, path) to its facets."""
+    text = subprocess.run([f"{BUILD}/checked/tarn", "show", p.last()["action"], "--json"], env=p.env, cwd=p.root, check=True,
+                          capture_output=True).stdout
+    found = {}
+    for item in json.loads(text)["path_sets"][0]["observations"]:
+        found.setdefault((item["place"], item["path"]), set()).update(item["facets"])
+    return found
+
+
+def of_the_compiler(place, path):
+    """What it is, what it runs, how it starts: asked of it, and not told in a list."""
+    headers = "/usr/include", "/usr/local/include", "/usr/lib/gcc/x86_64-linux-gnu/12/include", "/usr/lib/llvm-14/lib/clang/14.0.6/include"
+    searched = "one", "two", "quote", "sys", "/usr/local/include/x86_64-linux-gnu"
+    return place == "variable" or path in searched or place == "absolute" and not any(
+        os.path.normpath(path).startswith(f"{folder}/") for folder in headers)
+
+
+def covers(told, place, path, facet):
+    if facet in told.get((place, path), ()):
+        return True
+    if facet == "type":  # of a folder that was searched, or of a file that is read
+        return True
+    while facet == "absent" and path:
+        path = path.rpartition("/")[0]
+        if "absent" in told.get((place, path), ()):
+            return True
+    return False
+
+
+def test_tells_what_is_seen(p):
+    """All that a listener sees of headers and outputs is in the list that is told."""
+    alone(p), project(p)
+    below = p.under
+    p.write("v.cc", '#include <vector>\n#include <iostream>\n#include "q.h"\nint v = std::vector<int>(Q).size();\n')
+    for words in (WORDS.format("gcc"), WORDS.format("clang"), "g++ -std=c++20 -g -Ione -Itwo -c v.cc", "clang++ -std=c++17 -Ione -Itwo -c v.cc",
+                  "gcc -MD -Itwo -S a.c", "clang -MMD -MF a.d -include q.h -Itwo -c a.c"):
+        lists = []
+        for n, p.under in enumerate(([], below)):
+            fresh(p, f"{n}")
+            p.step("miss", words)
+            lists.append(observations(p))
+        seen, told = lists
+        missing = [(place, path, facet) for (place, path), facets in seen.items() for facet in facets
+                   if not of_the_compiler(place, path) and not covers(told, place, path, facet)]
+        equal(missing, [], words)
+        assert len(seen) > 60, words
 
 
 MAKEFILE = """
