@@ -1,10 +1,11 @@
 /* Every kind of location, in the programs that speak to servers themselves. */
-#include "locations/kinds.h"
+#include "remote/kinds.h"
 
 const struct location_kind *const location_kinds[] = {
 	&location_disk,
 	&location_fanout,
 	&location_levels,
+	&location_redis,
 	&location_small,
 	NULL,
 };
