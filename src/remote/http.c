@@ -1,0 +1,636 @@
+/*
+ * One multi handle for each `struct http`, also for single requests, so that all use
+ * the same connections. Waiting is ours: libcurl measures speed, but what counts here
+ * is that something moves, and that nobody waits past the deadline.
+ *
+ * HTTP/2 is left alone: libcurl 7.88 can't reuse its connections without TLS, and
+ * hangs if a server answers before it has taken the whole body.
+ */
+#include "remote/http.h"
+
+#include <curl/curl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+#include "base/mem.h"
+#include "base/version.h"
+
+#define PARALLEL 16
+#define TIMEOUT_S 10
+#define CONNECT_S 3
+#define MOVES 3
+#define HEADERS_MAX (64 * 1024) /* bytes; more is no web server */
+#define TEXT_MAX 2048           /* bytes of a refusal that are kept */
+#define REFUSAL_MAX (64 * 1024) /* bytes of it that are waited for */
+#define BUFFER (256L * 1024)
+#define SECOND 1000000
+#define DIGESTED \
+	(32 << 20) /* bytes that a server may take a second to put away */
+
+/* One request on its way, and the handle for the next. */
+struct transfer {
+	CURL *easy;
+	struct http *http;
+	struct http_request *request; /* NULL: free */
+	struct curl_slist *headers;
+	char text[CURL_ERROR_SIZE];
+	int64_t moved_us; /* when something last did */
+	uint64_t sent, got;
+	bool enough; /* what came is all we want */
+};
+
+struct http {
+	struct http_options options; /* with strings of its own */
+	CURLM *multi;
+	struct transfer *transfers; /* `options.parallel` of them */
+	unsigned active;
+	struct http_request *queue, **last;
+	int64_t deadline_us;
+};
+
+/* ---- setting up ---- */
+
+static void
+init_library(void)
+{
+	(void)curl_global_init(CURL_GLOBAL_DEFAULT);
+}
+
+static const char *
+copied(const char *text)
+{
+	return text ? xstrdup(text) : NULL;
+}
+
+struct http *
+http_new(const struct http_options *options)
+{
+	struct http *http = xmalloc(sizeof(*http));
+
+	*http = (struct http){ .options = *options };
+	http->last = &http->queue;
+	http->options.ca = copied(options->ca);
+	http->options.cert = copied(options->cert);
+	http->options.key = copied(options->key);
+	http->options.proxy = copied(options->proxy);
+	http->options.user = copied(options->user);
+	http->options.password = copied(options->password);
+	if (!options->parallel)
+		http->options.parallel = PARALLEL;
+	if (!options->timeout_s)
+		http->options.timeout_s = TIMEOUT_S;
+	if (!options->connect_s)
+		http->options.connect_s = CONNECT_S;
+	return http;
+}
+
+static void
+forget(const char *text)
+{
+	char *owned = (char *)(uintptr_t)text;
+
+	if (owned)
+		explicit_bzero(owned, strlen(owned));
+	free(owned);
+}
+
+void
+http_free(struct http *http)
+{
+	if (!http)
+		return;
+	for (unsigned i = 0; http->transfers && i < http->options.parallel; i++)
+		curl_easy_cleanup(http->transfers[i].easy);
+	free(http->transfers);
+	if (http->multi)
+		(void)curl_multi_cleanup(http->multi);
+	forget(http->options.ca);
+	forget(http->options.cert);
+	forget(http->options.key);
+	forget(http->options.proxy);
+	forget(http->options.user);
+	forget(http->options.password);
+	free(http);
+}
+
+void
+http_set_deadline(struct http *http, int64_t deadline_us)
+{
+	http->deadline_us = deadline_us;
+}
+
+/* With the first request, since setting up takes libcurl some milliseconds. */
+static void
+prepare(struct http *http)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	size_t size = http->options.parallel * sizeof(*http->transfers);
+
+	if (http->multi)
+		return;
+	(void)pthread_once(&once, init_library);
+	http->multi = curl_multi_init();
+	if (!http->multi)
+		mem_exhausted();
+	(void)curl_multi_setopt(
+	    http->multi, CURLMOPT_MAXCONNECTS, (long)http->options.parallel);
+	http->transfers = memset(xmalloc(size), 0, size);
+}
+
+static int64_t
+now_us(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * SECOND + now.tv_nsec / 1000;
+}
+
+/* ---- what libcurl calls ---- */
+
+static void
+moved(struct transfer *transfer)
+{
+	transfer->moved_us = now_us();
+}
+
+/* The status line begins the headers of an answer; 100 Continue is one, too. */
+static void
+begin_answer(struct http_request *request, const char *line, size_t size)
+{
+	const char *space = memchr(line, ' ', size);
+
+	buf_reset(&request->headers_in);
+	request->length = HTTP_UNKNOWN;
+	request->status = 0;
+	for (const char *p = space; p && ++p < line + size;) {
+		if (*p < '0' || *p > '9' || request->status > 99)
+			break;
+		request->status = request->status * 10 + *p - '0';
+	}
+}
+
+static void
+end_headers(struct http_request *request)
+{
+	size_t len = 0;
+	const char *value = http_header(request, "content-length", &len);
+	char *end;
+
+	if (value && *value >= '0' && *value <= '9')
+		request->length = strtoull(value, &end, 10);
+}
+
+static size_t
+take_header(char *data, size_t size, size_t count, void *arg)
+{
+	struct transfer *transfer = arg;
+	struct http_request *request = transfer->request;
+
+	size *= count;
+	moved(transfer);
+	if (size > 5 && memcmp(data, "HTTP/", 5) == 0)
+		begin_answer(request, data, size);
+	if (request->headers_in.len + size > HEADERS_MAX) {
+		error_set(&request->err, ERROR_CORRUPT,
+		    "the headers of the answer are longer than %d bytes",
+		    HEADERS_MAX);
+		return 0;
+	}
+	buf_add(&request->headers_in, data, size);
+	if (size <= 2 && (*data == '\r' || *data == '\n'))
+		end_headers(request);
+	return size;
+}
+
+static size_t
+take_refusal(struct transfer *transfer, const char *data, size_t size)
+{
+	struct buf *text = &transfer->request->text;
+	size_t room = TEXT_MAX - text->len;
+
+	buf_add(text, data, size < room ? size : room);
+	transfer->enough = transfer->got > REFUSAL_MAX;
+	return transfer->enough ? 0 : size;
+}
+
+static int
+check_length(struct transfer *transfer)
+{
+	struct http_request *request = transfer->request;
+	bool announced = request->length != HTTP_UNKNOWN;
+	uint64_t max = request->max;
+
+	if (!announced && request->max_unannounced &&
+	    (!max || request->max_unannounced < max))
+		max = request->max_unannounced;
+	if (!max || transfer->got <= max)
+		return 0;
+	return error_set(&request->err, ERROR_CORRUPT,
+	    "the answer is longer than %llu bytes%s", (unsigned long long)max,
+	    announced ? "" : " and came without a Content-Length");
+}
+
+static size_t
+take_body(char *data, size_t size, size_t count, void *arg)
+{
+	struct transfer *transfer = arg;
+	struct http_request *request = transfer->request;
+
+	size *= count;
+	moved(transfer);
+	transfer->got += size;
+	if (request->status / 100 != 2)
+		return take_refusal(transfer, data, size);
+	transfer->enough = request->only_head;
+	if (transfer->enough || check_length(transfer) < 0)
+		return 0;
+	if (request->out &&
+	    sink_write(request->out, data, size, &request->err) < 0)
+		return 0;
+	moved(transfer); /* however long the other end took */
+	return size;
+}
+
+static size_t
+give_body(char *data, size_t size, size_t count, void *arg)
+{
+	struct transfer *transfer = arg;
+	struct http_request *request = transfer->request;
+	uint64_t left = request->in->size - transfer->sent;
+	ssize_t got;
+
+	size *= count;
+	if (size > left)
+		size = (size_t)left;
+	got = size ? source_read(request->in, data, size, &request->err) : 0;
+	if (got == 0 && size > 0)
+		got = error_set(&request->err, ERROR_CORRUPT,
+		    "there were %llu bytes to send instead of %llu",
+		    (unsigned long long)transfer->sent,
+		    (unsigned long long)request->in->size);
+	if (got < 0)
+		return CURL_READFUNC_ABORT;
+	transfer->sent += (uint64_t)got;
+	moved(transfer);
+	return (size_t)got;
+}
+
+/* A connection that was kept may be dead: libcurl tries another. */
+static int
+seek_body(void *arg, curl_off_t offset, int origin)
+{
+	struct transfer *transfer = arg;
+	struct http_request *request = transfer->request;
+
+	if (offset != 0 || origin != SEEK_SET)
+		return CURL_SEEKFUNC_CANTSEEK;
+	transfer->sent = 0;
+	return source_rewind(request->in, &request->err) < 0
+	    ? CURL_SEEKFUNC_FAIL
+	    : CURL_SEEKFUNC_OK;
+}
+
+/* ---- starting ---- */
+
+static void
+set_method(CURL *easy, struct transfer *transfer)
+{
+	const struct http_request *request = transfer->request;
+
+	if (strcmp(request->method, "HEAD") == 0)
+		(void)curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
+	else
+		(void)curl_easy_setopt(
+		    easy, CURLOPT_CUSTOMREQUEST, request->method);
+	if (!request->in)
+		return;
+	(void)curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
+	(void)curl_easy_setopt(
+	    easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)request->in->size);
+	(void)curl_easy_setopt(easy, CURLOPT_READFUNCTION, give_body);
+	(void)curl_easy_setopt(easy, CURLOPT_READDATA, transfer);
+	(void)curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, seek_body);
+	(void)curl_easy_setopt(easy, CURLOPT_SEEKDATA, transfer);
+	(void)curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, BUFFER);
+	(void)curl_easy_setopt(easy, CURLOPT_EXPECT_100_TIMEOUT_MS, 300L);
+}
+
+static void
+set_options(CURL *easy, const struct http_options *options)
+{
+	(void)curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+	(void)curl_easy_setopt(
+	    easy, CURLOPT_PROXY, options->proxy ? options->proxy : "");
+	(void)curl_easy_setopt(easy, CURLOPT_NOPROXY, "");
+	(void)curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+	(void)curl_easy_setopt(
+	    easy, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
+	(void)curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+	(void)curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
+	(void)curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
+	(void)curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, BUFFER);
+	(void)curl_easy_setopt(
+	    easy, CURLOPT_CONNECTTIMEOUT_MS, 1000L * (long)options->connect_s);
+	(void)curl_easy_setopt(easy, CURLOPT_USERAGENT, "tarn/" TARN_VERSION);
+	if (options->ca) {
+		(void)curl_easy_setopt(easy, CURLOPT_CAINFO, options->ca);
+		(void)curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+	}
+	(void)curl_easy_setopt(easy, CURLOPT_SSLCERT, options->cert);
+	(void)curl_easy_setopt(
+	    easy, CURLOPT_SSLKEY, options->key ? options->key : options->cert);
+	(void)curl_easy_setopt(easy, CURLOPT_USERNAME, options->user);
+	(void)curl_easy_setopt(easy, CURLOPT_PASSWORD, options->password);
+	(void)curl_easy_setopt(easy, CURLOPT_NETRC,
+	    options->netrc && !options->user ? (long)CURL_NETRC_OPTIONAL
+	                                     : (long)CURL_NETRC_IGNORED);
+}
+
+static void
+set_answer(CURL *easy, struct transfer *transfer)
+{
+	(void)curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
+	(void)curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->text);
+	(void)curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, take_header);
+	(void)curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer);
+	(void)curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_body);
+	(void)curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
+}
+
+static void
+begin(struct transfer *transfer, struct http_request *request)
+{
+	struct http *http = transfer->http;
+	CURL *easy = transfer->easy;
+	char *url = request->moved;
+
+	transfer->request = request;
+	request->status = 0;
+	transfer->sent = transfer->got = 0;
+	transfer->enough = false;
+	transfer->text[0] = '\0';
+	moved(transfer);
+	set_options(easy, &http->options);
+	set_answer(easy, transfer);
+	set_method(easy, transfer);
+	(void)curl_easy_setopt(easy, CURLOPT_URL, url ? url : request->url);
+	for (size_t i = 0; request->headers && request->headers[i]; i++)
+		transfer->headers =
+		    curl_slist_append(transfer->headers, request->headers[i]);
+	(void)curl_easy_setopt(easy, CURLOPT_HTTPHEADER, transfer->headers);
+	(void)curl_multi_add_handle(http->multi, easy);
+	http->active++;
+}
+
+/* A free one, whose handle forgets its last request but not its connections. */
+static struct transfer *
+free_transfer(struct http *http)
+{
+	struct transfer *transfer = http->transfers;
+
+	while (transfer->request)
+		transfer++;
+	if (transfer->easy)
+		curl_easy_reset(transfer->easy);
+	else
+		transfer->easy = curl_easy_init();
+	if (!transfer->easy)
+		mem_exhausted();
+	transfer->http = http;
+	return transfer;
+}
+
+static void
+fill(struct http *http)
+{
+	while (http->queue && http->active < http->options.parallel) {
+		struct http_request *request = http->queue;
+
+		http->queue = request->next;
+		if (!http->queue)
+			http->last = &http->queue;
+		begin(free_transfer(http), request);
+	}
+}
+
+/* ---- ending ---- */
+
+/* What isn't here may pass. */
+static const struct {
+	CURLcode code;
+	enum error_kind kind;
+} kinds[] = {
+	{ CURLE_PEER_FAILED_VERIFICATION, ERROR_DENIED },
+	{ CURLE_SSL_CERTPROBLEM, ERROR_DENIED },
+	{ CURLE_SSL_ISSUER_ERROR, ERROR_DENIED },
+	{ CURLE_LOGIN_DENIED, ERROR_DENIED },
+	{ CURLE_SSL_CACERT_BADFILE, ERROR_USAGE },
+	{ CURLE_URL_MALFORMAT, ERROR_USAGE },
+	{ CURLE_UNSUPPORTED_PROTOCOL, ERROR_USAGE },
+	{ CURLE_COULDNT_RESOLVE_PROXY, ERROR_USAGE },
+	{ CURLE_WEIRD_SERVER_REPLY, ERROR_CORRUPT },
+	{ CURLE_HTTP2, ERROR_CORRUPT },
+};
+
+static enum error_kind
+kind_of(CURLcode code)
+{
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
+		if (kinds[i].code == code)
+			return kinds[i].kind;
+	}
+	return ERROR_UNREACHABLE;
+}
+
+/* A refusal is an answer, however the connection ended. */
+static void
+conclude(struct transfer *transfer, CURLcode code)
+{
+	struct http_request *request = transfer->request;
+	const char *why = transfer->text;
+
+	if (request->err.kind == ERROR_NONE &&
+	    (code == CURLE_OK || transfer->enough || request->status >= 300))
+		return;
+	if (request->err.kind == ERROR_NONE)
+		error_set(&request->err, kind_of(code), "%s",
+		    *why ? why : curl_easy_strerror(code));
+	request->result = error_wrap(&request->err, "cannot %s '%s'",
+	    request->method, request->moved ? request->moved : request->url);
+}
+
+/* The bytes of "scheme://host:port" at the start of a URL. */
+static size_t
+server_len(const char *url)
+{
+	const char *host = strstr(url, "://");
+
+	return host ? (size_t)(host + 3 - url) + strcspn(host + 3, "/?#") : 0;
+}
+
+static bool
+may_move(const struct http_request *request, const char *to)
+{
+	const char *from = request->moved ? request->moved : request->url;
+	size_t server = server_len(from), len = strlen(from);
+
+	if (request->result < 0 || !to || !request->follow || request->in ||
+	    request->status / 100 != 3 || request->moves == MOVES)
+		return false;
+	if (strncmp(to, from, len) == 0 && strcmp(to + len, "/") == 0)
+		return false;
+	return server > 0 && server_len(to) == server &&
+	    strncasecmp(to, from, server) == 0;
+}
+
+static void
+enqueue(struct http *http, struct http_request *request)
+{
+	request->next = NULL;
+	*http->last = request;
+	http->last = &request->next;
+}
+
+static void
+finish(struct transfer *transfer, CURLcode code)
+{
+	struct http *http = transfer->http;
+	struct http_request *request = transfer->request;
+	char *to = NULL;
+
+	conclude(transfer, code);
+	(void)curl_easy_getinfo(transfer->easy, CURLINFO_REDIRECT_URL, &to);
+	to = to ? xstrdup(to) : NULL;
+	(void)curl_multi_remove_handle(http->multi, transfer->easy);
+	curl_slist_free_all(transfer->headers);
+	transfer->headers = NULL;
+	transfer->request = NULL;
+	http->active--;
+	if (may_move(request, to)) {
+		free(request->moved);
+		request->moved = to;
+		request->moves++;
+		buf_reset(&request->text);
+		enqueue(http, request);
+		return;
+	}
+	free(to);
+	if (request->done)
+		request->done(request);
+}
+
+static void
+finish_all_done(struct http *http)
+{
+	CURLMsg *message;
+	char *transfer;
+	int left;
+
+	while ((message = curl_multi_info_read(http->multi, &left))) {
+		CURLcode code = message->data.result;
+
+		if (message->msg != CURLMSG_DONE)
+			continue;
+		(void)curl_easy_getinfo(
+		    message->easy_handle, CURLINFO_PRIVATE, &transfer);
+		finish((struct transfer *)(void *)transfer, code);
+	}
+}
+
+/* ---- waiting ---- */
+
+/*
+ * Until when may nothing move? After a large body, which the server has to put away,
+ * for longer.
+ */
+static int64_t
+patience_ends(const struct transfer *transfer)
+{
+	const struct http *http = transfer->http;
+	int64_t until = transfer->moved_us +
+	    (int64_t)(http->options.timeout_s + transfer->sent / DIGESTED) *
+	        SECOND;
+
+	return http->deadline_us && http->deadline_us < until
+	    ? http->deadline_us
+	    : until;
+}
+
+static void
+give_up(struct transfer *transfer)
+{
+	const struct http *http = transfer->http;
+	struct http_request *request = transfer->request;
+
+	if (request->err.kind == ERROR_NONE && request->status < 300) {
+		if (http->deadline_us && http->deadline_us <= now_us())
+			error_set(&request->err, ERROR_UNREACHABLE,
+			    "there was no time to wait for it");
+		else
+			error_set(&request->err, ERROR_UNREACHABLE,
+			    "nothing moved for %u s", http->options.timeout_s);
+	}
+	finish(transfer, CURLE_OPERATION_TIMEDOUT);
+}
+
+/* Milliseconds until the next of those under way is to be given up. */
+static int
+give_up_overdue(struct http *http)
+{
+	int64_t now = now_us(), first = now + SECOND;
+
+	for (unsigned i = 0; i < http->options.parallel; i++) {
+		struct transfer *transfer = &http->transfers[i];
+		int64_t until =
+		    transfer->request ? patience_ends(transfer) : first;
+
+		if (transfer->request && until <= now)
+			give_up(transfer);
+		else if (until < first)
+			first = until;
+	}
+	return (int)((first - now) / 1000) + 1;
+}
+
+void
+http_run(struct http *http)
+{
+	int running, wait_ms;
+
+	prepare(http);
+	while (fill(http), http->active > 0) {
+		(void)curl_multi_perform(http->multi, &running);
+		finish_all_done(http);
+		wait_ms = give_up_overdue(http);
+		if (running > 0 && (unsigned)running == http->active)
+			(void)curl_multi_poll(
+			    http->multi, NULL, 0, wait_ms, NULL);
+	}
+}
+
+void
+http_add(struct http *http, struct http_request *request)
+{
+	request->result = request->status = 0;
+	request->length = HTTP_UNKNOWN;
+	request->headers_in = (struct buf)BUF_INIT;
+	request->text = (struct buf)BUF_INIT;
+	request->err = (struct error){ 0 };
+	request->moved = NULL;
+	request->moves = 0;
+	enqueue(http, request);
+}
+
+int
+http_send(struct http *http, struct http_request *request, struct error *err)
+{
+	http_add(http, request);
+	http_run(http);
+	if (request->result < 0)
+		*err = request->err;
+	return request->result;
+}
