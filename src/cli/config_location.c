@@ -419,6 +419,14 @@ static const struct json_key nginx_keys[] = {
 	{ "put", FLAG, .set = set_option },
 	{ "layout", CHOICE("lake, bazel"), .set = set_option,
 	    .choices = layouts },
+	{ "ca", TEXT, .set = set_path_option },
+	{ "cert", TEXT, .set = set_path_option },
+	{ "key", TEXT, .set = set_path_option },
+	{ "token", TEXT, .set = set_option },
+	{ "token_file", TEXT, .set = set_path_option },
+	{ "netrc", FLAG, .set = set_option },
+	{ "proxy", TEXT, .set = set_option },
+	{ "timeout", COUNT, .set = set_option },
 	{ 0 },
 };
 static const struct json_key levels_keys[] = {

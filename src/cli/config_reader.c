@@ -258,7 +258,8 @@ bool
 reader_secret_name(const char *name)
 {
 	static const char *const names[] = { "password", "passwd", "passphrase",
-		"key", "secret", "token", "credentials", "authorization" };
+		"key", "secret", "token", "token_file", "credentials",
+		"authorization" };
 	static const char *const ends[] = { "_key", "_secret", "_token",
 		"_password" };
 

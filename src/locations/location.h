@@ -59,7 +59,12 @@ const char *outcome_name(
 
 /* What to do with a value that is already there. Readers see old or new, whole. */
 enum write_mode {
-	WRITE_IF_ABSENT, /* let it stay, answer KEPT; atomic, so the first one wins */
+	/*
+	 * Let it stay, answer KEPT; atomic, so the first one wins. A web server
+	 * only looks before it writes: of writers at one time several may be told
+	 * STORED, and the last one's value stays, whole.
+	 */
+	WRITE_IF_ABSENT,
 	WRITE_REPLACE,
 };
 

@@ -6,6 +6,7 @@ const struct location_kind *const location_kinds[] = {
 	&location_fanout,
 	&location_levels,
 	&location_redis,
+	&location_nginx,
 	&location_small,
 	NULL,
 };

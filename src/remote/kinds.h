@@ -5,5 +5,6 @@
 
 /* The kinds that speak to servers. */
 extern const struct location_kind location_redis;
+extern const struct location_kind location_nginx;
 
 #endif

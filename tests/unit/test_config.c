@@ -178,6 +178,9 @@ static const struct {
 	{ "{\"locations\": {\"redis\": \"h\",\n\"key\": \"/k\"}}",
 	    "/p/tarn.json:2: \"key\" is a credential; credentials are read from"
 	    " user and system files only" },
+	{ "{\"locations\": \"https://h/p?token_file=/etc/passwd\"}",
+	    "/p/tarn.json:1: \"token_file\" is a credential; credentials are"
+	    " read from user and system files only" },
 	{ "{\"locations\": {\"s3\": \"b\", \"session_token\": \"x\"}}",
 	    "/p/tarn.json:1: \"session_token\" is a credential; credentials are"
 	    " read from user and system files only" },
@@ -263,6 +266,10 @@ static const struct {
 	    "s3:s3://b/p?region=eu-1?style=path" },
 	{ "{\"nginx\": \"https://h/p\", \"put\": true, \"layout\": \"lake\"}",
 	    "nginx:https://h/p?put=1?layout=lake" },
+	{ "{\"nginx\": \"h\", \"ca\": \"ca.pem\", \"token_file\": \"t\","
+	  " \"netrc\": false, \"proxy\": \"http://p:3128\", \"timeout\": 5}",
+	    "nginx:http://h?ca=/p/ca.pem?token_file=/p/t?netrc=0"
+	    "?proxy=http://p:3128?timeout=5" },
 	{ "{\"s3\": \"s3://b/p?small=1KiB\", \"region\": \"x\"}",
 	    "small<1024(s3:s3://b/p?region=x)" },
 	{ "{\"levels\": [{\"location\": {\"small\": \"redis://h\","
