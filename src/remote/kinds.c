@@ -7,6 +7,7 @@ const struct location_kind *const location_kinds[] = {
 	&location_levels,
 	&location_redis,
 	&location_nginx,
+	&location_s3,
 	&location_small,
 	NULL,
 };
