@@ -60,19 +60,7 @@ parse_number(const char *text, int base, uint64_t most, uint64_t *number)
 static bool
 set_levels(struct disk *disk, const char *text)
 {
-	struct layout *layout = &disk->lake.wish.config.layout;
-	char *end;
-
-	*layout = (struct layout){ 0 };
-	for (;;) {
-		long level = strtol(text, &end, 10);
-
-		if (end == text || !layout_add(layout, level))
-			return false;
-		if (*end != ',')
-			return !*end && layout_whole(layout);
-		text = end + 1;
-	}
+	return layout_parse(&disk->lake.wish.config.layout, text);
 }
 
 static bool

@@ -1,5 +1,6 @@
 #include "locations/layout.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -40,6 +41,23 @@ bool
 layout_whole(const struct layout *layout)
 {
 	return layout->count > 0 && sum(layout) == DIGEST_SIZE;
+}
+
+bool
+layout_parse(struct layout *layout, const char *text)
+{
+	char *end;
+
+	*layout = (struct layout){ 0 };
+	for (;;) {
+		long level = strtol(text, &end, 10);
+
+		if (end == text || !layout_add(layout, level))
+			return false;
+		if (*end != ',')
+			return !*end && layout_whole(layout);
+		text = end + 1;
+	}
 }
 
 void

@@ -32,6 +32,9 @@ bool layout_equal(const struct layout *a, const struct layout *b);
 bool layout_add(struct layout *layout, int64_t level);
 bool layout_whole(const struct layout *layout);
 
+/* "1,-1"; false, with *layout of no use, unless it is all of a digest. */
+bool layout_parse(struct layout *layout, const char *text);
+
 /* "[1, -1]" for "[", ", " and "]". */
 void layout_show(const struct layout *layout, struct buf *to,
     const char *before, const char *between, const char *after);

@@ -1,4 +1,5 @@
 /* Every kind of location, in the programs that speak to servers themselves. */
+#include "locations/kinds.h"
 #include "remote/kinds.h"
 
 const struct location_kind *const location_kinds[] = {
@@ -8,6 +9,7 @@ const struct location_kind *const location_kinds[] = {
 	&location_redis,
 	&location_nginx,
 	&location_s3,
+	&location_sftp,
 	&location_small,
 	NULL,
 };

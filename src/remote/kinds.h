@@ -6,5 +6,10 @@
 /* The kinds that speak to servers. */
 extern const struct location_kind location_redis;
 extern const struct location_kind location_nginx;
+#include "locations/location.h"
+
+/* Leaves that speak to servers. */
+extern const struct location_kind location_scp;
+extern const struct location_kind location_sftp;
 
 #endif
