@@ -1,14 +1,12 @@
 #ifndef REMOTE_KINDS_H
 #define REMOTE_KINDS_H
 
-#include "locations/kinds.h"
-
-/* The kinds that speak to servers. */
-extern const struct location_kind location_redis;
-extern const struct location_kind location_nginx;
 #include "locations/location.h"
 
 /* Leaves that speak to servers. */
+extern const struct location_kind location_nginx;
+extern const struct location_kind location_redis;
+extern const struct location_kind location_s3;
 extern const struct location_kind location_scp;
 extern const struct location_kind location_sftp;
 
