@@ -16,8 +16,9 @@
 bool
 told_begin(struct job *job)
 {
-	if (!watch_has_proc() || job->told_not[0] || job->options.trace >= 0 ||
-	    job->options.stdin_ || job->action.kind != &action_compile)
+	if (!watch_has_proc() || job->found || job->told_not[0] ||
+	    job->options.trace >= 0 || job->options.stdin_ ||
+	    job->action.kind != &action_compile)
 		return false;
 	job->tools = xmalloc(sizeof(*job->tools));
 	*job->tools = (struct toolchain){ .list = -1 };
@@ -288,7 +289,9 @@ told_look(struct job *job, struct trace *trace)
 	trace->observe = true;
 	trace->observer = "depfile";
 	trace->asked_cwd = true;
-	if (trace->status != 0 || trace->refusal[0])
+	if (trace->status != 0)
+		trace_refuse(trace, "no depfile tells all of a failure");
+	if (trace->refusal[0])
 		return;
 	for (size_t i = 0; i < tools->programs.count; i++)
 		trace_add_program(trace, tools->programs.item[i]);

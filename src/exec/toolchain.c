@@ -419,6 +419,23 @@ blank_temporaries(char *text)
 	}
 }
 
+/* All that it said, but for how many jobs make runs. */
+static void
+add_answer(char *text, struct hasher *h)
+{
+	static const char jobs[] = "MAKEFLAGS=";
+
+	blank_temporaries(text);
+	while (*text) {
+		size_t size = strcspn(text, "\n");
+
+		if (strncmp(text, jobs, sizeof(jobs) - 1) != 0)
+			hasher_add_bytes(h, text, size);
+		text += size + (text[size] == '\n');
+	}
+	hasher_add_text(h, "");
+}
+
 /* Lines of "-###" that begin with a blank are commands. */
 static int
 add_commands(struct toolchain *tools, const struct job *job, char *text,
@@ -462,8 +479,7 @@ ask_commands(struct toolchain *tools, const struct job *job, struct hasher *h,
 	words[count + 1] = NULL;
 	if (toolchain_run(job, words, &said, err) < 0)
 		return -1;
-	blank_temporaries(said.data);
-	hasher_add_bytes(h, said.data, said.len);
+	add_answer(said.data, h);
 	if (!strstr(
 	        said.data, tools->is_clang ? "clang version" : "gcc version"))
 		return error_set(
@@ -520,8 +536,7 @@ ask_folders(struct toolchain *tools, const struct job *job, struct hasher *h,
 	plain->words[plain->count] = NULL;
 	if (status < 0)
 		return -1;
-	blank_temporaries(said.data);
-	hasher_add_bytes(h, said.data, said.len);
+	add_answer(said.data, h);
 	return add_folders(tools, job, said.data, err);
 }
 

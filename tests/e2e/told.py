@@ -1,16 +1,16 @@
 """Where nobody can watch a compile: what the compiler itself tells of it."""
 import json, os, shutil, subprocess
 from refused import under, unobserved
-from support import BUILD, FAST, Skip, contains, equal, need, snapshot
+from support import BUILD, CHECKED, FAST, Skip, contains, equal, need, snapshot
 
 COMPILERS = ("gcc", "clang")
 NOT_ALL = "its depfile does not tell all"
 USES = '#include <a.h>\nint a = A;\n'
 
 
-def alone(p):
+def alone(p, program=FAST):
     """Neither a listener nor ptrace, from now on."""
-    p.program = FAST if os.path.exists(FAST) else p.program
+    p.program = program
     unobserved(p)
 
 
@@ -41,7 +41,7 @@ WORDS = "{} -g -O1 -Wall -Ione -Itwo -iquote quote -isystem sys -c a.c"
 
 
 def test_edited(p):
-    alone(p), project(p)
+    alone(p, CHECKED), project(p)
     for cc in COMPILERS:
         words = WORDS.format(cc)
         steps(p, words, "miss", "hit")
@@ -79,7 +79,7 @@ def test_shadowed(p):
 
 
 def test_comes_and_goes(p):
-    alone(p)
+    alone(p, CHECKED)
     p.write("a.c", '#if __has_include("opt.h")\n#include "opt.h"\n#else\n#define A 1\n#endif\nint a = A;\n')
     p.write("b.c", "#include <a.h>\nint b = A;\n"), p.write("one/a.h", "#define A 1\n"), p.write("two/a.h", "#define A 2\n")
     for cc in COMPILERS:
@@ -99,7 +99,7 @@ def test_comes_and_goes(p):
 
 
 def test_forced(p):
-    alone(p)
+    alone(p, CHECKED)
     p.write("a.c", "int a = A;\n"), p.write("two/config.h", "#define A 1\n"), p.write("one/other.h")
     for cc in COMPILERS:
         words = f"{cc} -include config.h -Ione -Itwo -c a.c"
@@ -170,7 +170,7 @@ REFUSED = {
 
 
 def test_refused(p):
-    alone(p)
+    alone(p, CHECKED)
     p.write("two/a.h", "#define A 1\n"), p.write("one/a.h", "#define A 1\n"), p.write("b.c", "int b;\n"), p.write("flags", "-O1\n")
     p.write("two/p.h", "int p;\n"), p.write("two/p.h.gch")
     for name, (text, more, reason) in REFUSED.items():
@@ -179,6 +179,28 @@ def test_refused(p):
         run = p.refused(words, reason)
         assert run.event["observer"] in ("depfile", "unobserved"), f"{name}: {run}"
         p.shell("git clean -fdxq 2>/dev/null; rm -f *.o *.s *.i *.d *.su *.gcno *.dwo program")
+
+
+def test_failures(p):
+    """They are kept nowhere, not even where a rule asks for it: they leave no list."""
+    alone(p, CHECKED)
+    p.write("tarn.json", '{ "actions": [ { "match": "gcc*", "failures": "unchanged" } ] }\n')
+    p.write("a.c", '#include "a.h"\n#error no\n'), p.write("a.h", "int a;\n")
+    p.refused("gcc -c a.c", "of a failure")
+    p.write("a.c", '#include "a.h"\n')
+    steps(p, "gcc -c a.c", "miss", "hit")
+
+
+def test_checked(p):
+    """A hit that is looked at twice runs once, watched or not."""
+    alone(p), project(p)
+    words = "gcc -Itwo -c a.c"
+    below, p.under = p.under, []
+    p.step("miss", words)
+    p.under = below
+    p.remove("a.o")
+    equal(p.run(words, options="--check").event["check"], "unclear")
+    assert p.exists("a.o")
 
 
 def test_variables(p):
@@ -259,7 +281,7 @@ def of_the_compiler(place, path):
     """What it is, what it runs, how it starts: asked of it, and not told in a list."""
     headers = "/usr/include", "/usr/local/include", "/usr/lib/gcc/x86_64-linux-gnu/12/include", "/usr/lib/llvm-14/lib/clang/14.0.6/include"
     searched = "one", "two", "quote", "sys", "/usr/local/include/x86_64-linux-gnu"
-    return place == "variable" or path in searched or place == "absolute" and not any(
+    return path in searched or place == "absolute" and not any(
         os.path.normpath(path).startswith(f"{folder}/") for folder in headers)
 
 
