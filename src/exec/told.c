@@ -254,7 +254,7 @@ tell_output(struct trace *trace, const char *path, mode_t before, bool fresh)
 	item->probed = true;
 	item->before = (int)before;
 	item->names = 1;
-	item->fresh = before == 0 || fresh;
+	item->fresh = fresh;
 	return true;
 }
 

@@ -140,6 +140,20 @@ def test_outputs_in_the_way(p):
     contains(p.run(words).event["reason"], "is more than a file")
 
 
+def test_modes_in_the_way(p):
+    """What is written over keeps its mode, what is replaced does not."""
+    alone(p), project(p)
+    for cc in COMPILERS:
+        for words, names in ("-c a.c", ["a.o"]), ("-S a.c", ["a.s"]), ("-MD -c a.c", ["a.o", "a.d"]):
+            words = f"{cc} -Itwo {words}"
+            steps(p, words, "miss", "hit")
+            for bits in 0o600, 0o444, 0o755:
+                for name in names:
+                    p.write(name, "old", bits)
+                p.step(("hit", "miss"), words, keep=True)
+                p.shell("rm -f a.o a.s a.d")
+
+
 REFUSED = {
     "a computed name": ("#define H <a.h>\n#include H\n", "", "a name that is no literal"),
     "a computed question": ("#define H <a.h>\n#if __has_include(H)\n#endif\n", "", "a name that is no literal"),
