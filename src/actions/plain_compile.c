@@ -135,6 +135,7 @@ read_option(struct reading *r, char **word, size_t i)
 			plain->words[plain->count++] = word[n];
 	}
 	r->modes += meaning == MODE;
+	plain->assembles |= meaning == MODE && (*word)[1] == 'c';
 	plain->lists |= meaning == LISTS_ALL || meaning == LISTS_SOME;
 	if (meaning == LISTS_ALL || meaning == LISTS_SOME)
 		plain->lists_all = meaning == LISTS_ALL;

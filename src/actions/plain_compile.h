@@ -17,6 +17,7 @@ struct plain_compile {
 	size_t count;
 	const char *source;     /* as it stands in the words; borrowed */
 	const char *language;   /* "c" or "c++" */
+	bool assembles;         /* -c */
 	bool lists;             /* -MD, -MMD: it leaves a depfile */
 	bool lists_all;         /* ... that has headers of the system, too */
 	struct includes forced; /* by -include and -imacros */

@@ -45,7 +45,8 @@ told_key(struct job *job, struct hasher *h, struct error *err)
 
 /* ---- running it ---- */
 
-/* What is there before an output is made. False: more than a restore could repeat. */
+/* What is there before an output is made. False: more than a restore could repeat; an
+ * assembler writes over an empty file, and no other. */
 static bool
 look_before(const char *path, mode_t *before, struct trace *trace)
 {
@@ -56,11 +57,12 @@ look_before(const char *path, mode_t *before, struct trace *trace)
 		return true;
 	if (lstat(path, &st) < 0 && errno == ENOENT)
 		return true;
-	if (lstat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1) {
+	if (lstat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1 &&
+	    st.st_size > 0) {
 		*before = S_IFREG;
 		return true;
 	}
-	trace_refuse(trace, "'%.200s' is more than a file", path);
+	trace_refuse(trace, "'%.200s' is empty, or more than a file", path);
 	return false;
 }
 
@@ -237,7 +239,8 @@ tell_inputs(struct job *job, struct trace *trace)
 
 /* ---- what it made ---- */
 
-/* clang puts a new file in the place of an old object; all else is written over. */
+/* Assemblers, and clang, put a new file in the place of an old one; all else is
+ * written over. */
 static bool
 tell_output(struct trace *trace, const char *path, mode_t before, bool fresh)
 {
@@ -264,7 +267,7 @@ tell_outputs(struct job *job, struct trace *trace)
 	const struct toolchain *tools = job->tools;
 
 	return tell_output(trace, job->action.output, tools->before[0],
-	           tools->is_clang) &&
+	           tools->is_clang || tools->plain.assembles) &&
 	    tell_output(trace, job->action.depfile, tools->before[1], false);
 }
 
