@@ -389,9 +389,13 @@ static const struct json_key redis_keys[] = {
 	{ "ttl", COUNT, .set = set_option },
 	{ "user", TEXT, .set = set_option },
 	{ "password", TEXT, .set = set_option },
+	{ "db", COUNT, .set = set_option },
 	{ "ca", TEXT, .set = set_path_option },
 	{ "cert", TEXT, .set = set_path_option },
 	{ "key", TEXT, .set = set_path_option },
+	{ "usage", FLAG, .set = set_option },
+	{ "max_size", SIZE, .set = set_size_option },
+	{ "timeout", COUNT, .set = set_option },
 	{ 0 },
 };
 static const struct json_key s3_keys[] = {

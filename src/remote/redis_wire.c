@@ -422,13 +422,16 @@ tls_wants(const struct wire *wire, int rc)
 static int
 tls_failed(struct wire *wire, const char *what, struct error *err)
 {
-	long verify = SSL_get_verify_result(wire->ssl);
+	bool doubted = SSL_get_verify_result(wire->ssl) != X509_V_OK;
+	bool silent = ERR_peek_last_error() == 0 && !doubted;
 
 	return error_set(err,
-	    wire->heard && verify == X509_V_OK ? ERROR_UNREACHABLE
-	                                       : ERROR_DENIED,
-	    "cannot %s '%s' over TLS: %s", what, wire->name,
-	    tls_reason(wire->ssl));
+	    wire->heard && !doubted ? ERROR_UNREACHABLE : ERROR_DENIED,
+	    "cannot %s '%s' over TLS: %s%s", what, wire->name,
+	    tls_reason(wire->ssl),
+	    silent && !wire->heard
+	        ? ", as if it wanted another certificate of ours"
+	        : "");
 }
 
 static int

@@ -6,6 +6,14 @@ class Skip(Exception):
     pass
 
 
+def only(*titles):
+    """A test that is for these servers of its module."""
+    def mark(test):
+        test.titles = titles
+        return test
+    return mark
+
+
 class Server:
     """What a test gets: where it listens, a location expression with a hole "{}" for a
     name, and the variables that a client needs."""

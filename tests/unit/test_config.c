@@ -262,6 +262,9 @@ static const struct {
 	{ "{\"redis\": \"h\", \"ttl\": 60, \"ca\": \"ca.pem\","
 	  " \"password\": \"p\"}",
 	    "redis:redis://h?ttl=60?ca=/p/ca.pem?password=p" },
+	{ "{\"redis\": \"redis+unix:///s\", \"db\": 2, \"usage\": true,"
+	  " \"max_size\": \"1 MiB\", \"timeout\": 5}",
+	    "redis:redis+unix:///s?db=2?usage=1?max_size=1048576?timeout=5" },
 	{ "{\"s3\": \"b/p\", \"region\": \"eu-1\", \"style\": \"path\"}",
 	    "s3:s3://b/p?region=eu-1?style=path" },
 	{ "{\"nginx\": \"https://h/p\", \"put\": true, \"layout\": \"lake\"}",
