@@ -123,7 +123,8 @@ read_sizes(struct redis *redis, const Tarn__Location *config, struct error *err)
 	redis->pool.settings.patience =
 	    (struct patience){ .connect_us = CONNECT_US,
 		    .step_us =
-		        (timeout ? atol(timeout) : STEP_SECONDS) * 1000000L };
+		        (timeout ? strtol(timeout, NULL, 10) : STEP_SECONDS) *
+		        1000000L };
 	if (redis->pool.settings.patience.step_us < CONNECT_US)
 		redis->pool.settings.patience.connect_us =
 		    redis->pool.settings.patience.step_us;

@@ -17,10 +17,10 @@ redis_name(const struct redis *redis, const char *what, const struct key *key,
 	const char *space =
 	    key->space == KEY_BLOB ? redis->prefix : redis->index;
 	size_t before = strlen(what) + strlen(space);
-	char *name = xmalloc(before + DIGEST_SIZE + 1);
+	char *name = xmalloc(before + DIGEST_SIZE);
 
-	strcpy(name, what);
-	strcat(name, space);
+	memcpy(name, what, strlen(what));
+	memcpy(name + strlen(what), space, strlen(space));
 	memcpy(name + before, key->digest.bytes, DIGEST_SIZE);
 	*len = before + DIGEST_SIZE;
 	return name;

@@ -10,6 +10,7 @@
 #include "remote/redis.h"
 
 #define LOCK_SECONDS "10"
+#define LOCK_SAFE_US (9 * 1000 * 1000)
 #define TRIES 1000 /* 10 ms apart */
 
 /* ---- the lock ---- */
@@ -50,31 +51,50 @@ ask_lock(struct redis *redis, const char *verb, const struct key *key,
 	return rc;
 }
 
+static int64_t
+now_us(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
 static int
-lock(struct redis *redis, const struct key *key, struct error *err)
+lock(struct redis *redis, const struct key *key, int64_t *taken_us,
+    struct error *err)
 {
 	static const char *const words[] = { "-1", "NX", "EX", LOCK_SECONDS,
 		NULL };
 	const struct timespec nap = { .tv_nsec = 10 * 1000 * 1000 };
+	int64_t deadline = redis->base.deadline_us;
 
 	for (int tries = 0; tries < TRIES; tries++) {
-		int rc = ask_lock(redis, "SET", key, words, err);
+		int rc;
 
+		*taken_us = now_us();
+		rc = ask_lock(redis, "SET", key, words, err);
 		if (rc)
 			return rc < 0 ? -1 : 0;
+		if (deadline && now_us() >= deadline)
+			return error_set(err, ERROR_UNREACHABLE,
+			    "another has the lock of the labels, and the time "
+			    "for it is over");
 		(void)nanosleep(&nap, NULL);
 	}
 	return error_set(err, ERROR_UNREACHABLE,
 	    "another has had the lock of the labels for " LOCK_SECONDS " s");
 }
 
+/* Once it may have gone by itself, it may be another's. */
 static void
-unlock(struct redis *redis, const struct key *key)
+unlock(struct redis *redis, const struct key *key, int64_t taken_us)
 {
 	static const char *const none[] = { NULL };
 	struct error ignored = { 0 };
 
-	(void)ask_lock(redis, "DEL", key, none, &ignored);
+	if (now_us() - taken_us < LOCK_SAFE_US)
+		(void)ask_lock(redis, "DEL", key, none, &ignored);
 }
 
 /* ---- labels ---- */
@@ -183,13 +203,15 @@ redis_add_labels(struct location *loc, const struct key *key,
 	enum outcome there =
 	    key->space == KEY_BLOB ? loc->kind->contains(loc, key, err) : MISS;
 
+	int64_t taken;
+
 	if (there != HIT || !*labels)
 		return there;
-	if (lock(redis, key, err) < 0)
+	if (lock(redis, key, &taken, err) < 0)
 		return FAILED;
 	if (merge(redis, key, labels, err) < 0)
 		there = FAILED;
-	unlock(redis, key);
+	unlock(redis, key, taken);
 	if (there != HIT)
 		return there;
 	there = loc->kind->contains(loc, key, err);

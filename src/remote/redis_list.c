@@ -101,9 +101,13 @@ ask_key(struct walk *walk, struct redis_batch *batch, const struct key *key)
 static time_t
 last_use(const struct redis_call *idle, const struct redis_call *mark)
 {
-	if (mark->reply && mark->reply->type == REDIS_REPLY_STRING &&
-	    atoll(mark->reply->str) > 0)
-		return (time_t)atoll(mark->reply->str);
+	long long marked =
+	    mark->reply && mark->reply->type == REDIS_REPLY_STRING
+	    ? strtoll(mark->reply->str, NULL, 10)
+	    : 0;
+
+	if (marked > 0)
+		return (time_t)marked;
 	if (idle->reply && idle->reply->type == REDIS_REPLY_INTEGER)
 		return time(NULL) - (time_t)idle->reply->integer;
 	return 0;
@@ -186,7 +190,8 @@ walk_page(struct walk *walk, const char *pattern, char cursor[static CURSOR])
 	if (!reply || !is_page(reply)) {
 		rc = no_page(walk, reply);
 	} else {
-		strcpy(cursor, reply->element[0]->str);
+		memcpy(cursor, reply->element[0]->str,
+		    (size_t)reply->element[0]->len + 1);
 		take_keys(walk, reply->element[1]);
 		rc = walk_keys(walk);
 		free(walk->keys);

@@ -299,7 +299,7 @@ connect_unix(const struct wire_place *place, const struct patience *patience,
 		return error_set(err, ERROR_USAGE,
 		    "the path of a Unix socket has at most %zu bytes, got '%s'",
 		    sizeof(address.sun_path) - 1, place->path);
-	strcpy(address.sun_path, place->path);
+	memcpy(address.sun_path, place->path, strlen(place->path));
 	fd = socket_to(AF_UNIX, (const struct sockaddr *)&address,
 	    sizeof(address), end_of(patience, patience->connect_us));
 	if (fd >= 0)
