@@ -277,6 +277,28 @@ start_reader(struct redis_link *link)
 }
 
 static int
+closed(const struct redis_link *link, struct error *err)
+{
+	return error_set(
+	    err, ERROR_UNREACHABLE, "'%s' closed the connection", link->name);
+}
+
+static int
+no_protocol(const struct redis_link *link, struct error *err)
+{
+	return error_set(err, ERROR_CORRUPT,
+	    "'%s' does not speak Redis' protocol", link->name);
+}
+
+static int
+too_much(const struct redis_link *link, struct error *err)
+{
+	return error_set(err, ERROR_CORRUPT,
+	    "'%s' answers with more than %zu bytes, which is the limit",
+	    link->name, link->settings->max_reply);
+}
+
+static int
 feed(struct redis_link *link, struct error *err)
 {
 	redisReader *reader = link->reader;
@@ -284,16 +306,11 @@ feed(struct redis_link *link, struct error *err)
 	ssize_t got = wire_read(
 	    link->wire, chunk, sizeof(chunk), &link->settings->patience, err);
 
-	if (got < 0)
-		return -1;
-	if (got == 0)
-		return error_set(err, ERROR_UNREACHABLE,
-		    "'%s' closed the connection", link->name);
+	if (got <= 0)
+		return got < 0 ? -1 : closed(link, err);
 	if (reader->len - reader->pos + (size_t)got >
 	    link->settings->max_reply + CHUNK)
-		return error_set(err, ERROR_CORRUPT,
-		    "'%s' answers with more than %zu bytes, which is the limit",
-		    link->name, link->settings->max_reply);
+		return too_much(link, err);
 	(void)redisReaderFeed(reader, chunk, (size_t)got);
 	return 0;
 }
@@ -305,8 +322,7 @@ next_reply(struct redis_link *link, redisReply **reply, struct error *err)
 
 	while (!got) {
 		if (redisReaderGetReply(link->reader, &got) != REDIS_OK)
-			return error_set(err, ERROR_CORRUPT,
-			    "'%s' does not speak Redis' protocol", link->name);
+			return no_protocol(link, err);
 		if (!got && feed(link, err) < 0)
 			return -1;
 	}
@@ -314,16 +330,120 @@ next_reply(struct redis_link *link, redisReply **reply, struct error *err)
 	return 0;
 }
 
+/* ---- large strings ---- */
+
+#define LARGE (2 * CHUNK) /* more than the reader ever has unread */
+#define HEAD 20           /* bytes of "$<length>\r\n" at most */
+
+int64_t
+redis_string_size(const char *data, size_t left, size_t *head)
+{
+	const char *end = memchr(data, '\n', left < HEAD ? left : HEAD);
+	int64_t size = 0;
+
+	if (left > 0 && *data != '$')
+		return REDIS_NO_STRING;
+	if (!end)
+		return left < HEAD ? REDIS_UNTOLD : REDIS_NO_STRING;
+	for (const char *p = data + 1; p < end - 1; p++) {
+		if (*p < '0' || *p > '9')
+			return REDIS_NO_STRING;
+		size = size * 10 + (*p - '0');
+	}
+	*head = (size_t)(end + 1 - data);
+	return *head > 3 && end[-1] == '\r' ? size : REDIS_NO_STRING;
+}
+
+static void
+sink_piece(struct redis_link *link, const char *data, size_t size)
+{
+	if (!link->sink_failed &&
+	    sink_write(link->call->out, data, size, &link->sink_error) < 0)
+		link->sink_failed = true;
+}
+
+/* The bytes that are still on the wire, and what ends them. */
+static int
+sink_rest(struct redis_link *link, size_t left, struct error *err)
+{
+	char chunk[CHUNK], end[2];
+	size_t ended = 0;
+
+	while (left > 0 || ended < sizeof(end)) {
+		char *to = left > 0 ? chunk : end + ended;
+		size_t room = left == 0 ? sizeof(end) - ended
+		    : left < CHUNK      ? left
+		                        : CHUNK;
+		ssize_t got = wire_read(
+		    link->wire, to, room, &link->settings->patience, err);
+
+		if (got <= 0)
+			return got < 0 ? -1 : closed(link, err);
+		if (left > 0) {
+			sink_piece(link, chunk, (size_t)got);
+			left -= (size_t)got;
+		} else {
+			ended += (size_t)got;
+		}
+	}
+	return memcmp(end, "\r\n", 2) == 0 ? 0 : no_protocol(link, err);
+}
+
+/* A string of `size` bytes goes through to the sink, and an empty one stands for it. */
+static redisReply *
+stream_string(
+    struct redis_link *link, size_t head, size_t size, struct error *err)
+{
+	const redisReadTask task = { .type = REDIS_REPLY_STRING };
+	redisReader *reader = link->reader;
+	size_t had = reader->len - reader->pos - head;
+	char none[1] = "";
+
+	if (size > link->settings->max_reply) {
+		too_much(link, err);
+		return NULL;
+	}
+	sink_piece(link, reader->buf + reader->pos + head, had);
+	redisReaderFree(reader);
+	start_reader(link);
+	link->largest = size;
+	if (sink_rest(link, size - had, err) < 0)
+		return NULL;
+	return link->usual->createString(&task, none, 0);
+}
+
+/* The next reply, but for what goes to a sink. NULL: *err says why. */
+static redisReply *
+receive_reply(struct redis_link *link, struct error *err)
+{
+	redisReply *reply = NULL;
+	int64_t size = link->call->out ? REDIS_UNTOLD : REDIS_NO_STRING;
+	size_t head = 0;
+
+	while (size == REDIS_UNTOLD) {
+		const redisReader *reader = link->reader;
+
+		size = redis_string_size(reader->buf + reader->pos,
+		    reader->len - reader->pos, &head);
+		if (size == REDIS_UNTOLD && feed(link, err) < 0)
+			return NULL;
+	}
+	if (size > (int64_t)LARGE)
+		return stream_string(link, head, (size_t)size, err);
+	return next_reply(link, &reply, err) < 0 ? NULL : reply;
+}
+
 redisReply *
 redis_link_receive(
     struct redis_link *link, struct redis_call *call, struct error *err)
 {
-	redisReply *reply = NULL;
+	redisReply *reply;
 
 	link->call = call;
 	link->sink_failed = false;
 	link->sink_error = (struct error){ 0 };
-	if (next_reply(link, &reply, err) < 0)
+	reply = receive_reply(link, err);
+	if (!reply)
 		return NULL;
 	if (link->sink_failed && call->err)
 		*call->err = link->sink_error;

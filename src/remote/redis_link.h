@@ -10,8 +10,8 @@
 /*
  * One connection to one Redis server: commands out, answers in, in the same order.
  * hiredis understands the answers; what we send is written here, since a value is to
- * go from its source to the wire without being held as a whole. An answer is held
- * until it is complete, and has a limit.
+ * go from its source to the wire without being held as a whole. A large value that
+ * comes is not held either, other answers are until they are complete; all have a limit.
  */
 #define REDIS_WORDS 6
 
@@ -90,6 +90,12 @@ redisReply *redis_link_receive(
 
 /* How large were the largest of the last answers, in bytes? */
 size_t redis_link_largest(const struct redis_link *link);
+
+/*
+ * How many bytes has the string whose answer begins with these? *head: where they begin.
+ */
+enum { REDIS_UNTOLD = -1, REDIS_NO_STRING = -2 };
+int64_t redis_string_size(const char *data, size_t left, size_t *head);
 
 /* What a refusal says, in characters that a terminal can be shown. */
 #define REDIS_SAID 200

@@ -1,11 +1,12 @@
 /*
  * What a cluster of Redis servers says of itself: a redirection, and the slots of all,
- * as hiredis hands them on. What is taken from it names a server that could be there.
+ * as hiredis hands them on; and the head of a large value. What is taken from it names a server that could be there.
  */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "remote/redis_link.h"
 #include "remote/redis_slots.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -39,6 +40,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	redisReader *reader = redisReaderCreate();
 	struct redis_redirect to;
 	void *reply = NULL;
+	size_t head = SIZE_MAX;
 
 	if (redis_redirect_parse(&to, (const char *)data, size)) {
 		require(redis_is_redirect((const char *)data, size));
@@ -46,6 +48,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check_host(to.host, to.port);
 	}
 	require(redis_slot(data, size) < REDIS_SLOTS);
+	if (redis_string_size((const char *)data, size, &head) >= 0)
+		require(data[0] == '$' && head <= size);
 	redisReaderFeed(reader, (const char *)data, size);
 	if (redisReaderGetReply(reader, &reply) == REDIS_OK && reply) {
 		redis_slots_each(reply, see_range, NULL);
