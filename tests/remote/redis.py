@@ -459,6 +459,7 @@ def suite(server, folder, expected, **env):
     assert f"Tested: {expected} | Passing: {expected}" in run.stdout + run.stderr, run.stdout + run.stderr
 
 
+@only("redis", "redis tls", "redis cluster")
 def test_batches_and_faults(server, folder):
     suite(server, folder, 4)
 
