@@ -407,14 +407,35 @@ static const struct json_key s3_keys[] = {
 	    .choices = styles },
 	{ 0 },
 };
+/* What sftp and scp have in common. */
+#define SSH_KEYS \
+	{ "levels", LIST("numbers of bytes, 32 together, or -1 at the end"), \
+		.set = set_lake_levels }, \
+	    { "usage", FLAG, .set = set_option }, \
+	    { "labels", FLAG, .set = set_option }, \
+	    { "max_size", SIZE, .set = reader_size, \
+		    .at = offsetof(Tarn__Location, max_size) }, \
+	    { "user", TEXT, .set = set_option }, \
+	    { "password", TEXT, .set = set_option }, \
+	    { "passphrase", TEXT, .set = set_option }, \
+	    { "key", TEXT, .set = set_path_option }, \
+	    { "known_hosts", TEXT, .set = set_path_option }, \
+	    { "config", TEXT, .set = set_path_option }, \
+	    { "accept_new", FLAG, .set = set_option }, \
+	    { "timeout", COUNT, .set = set_option }, \
+	{ \
+		"connect_timeout", COUNT, .set = set_option \
+	}
 static const struct json_key sftp_keys[] = {
 	{ "sftp", "[user@]host[:port]/path or an sftp URL", cJSON_String,
 	    .set = reader_nothing },
+	SSH_KEYS,
 	{ 0 },
 };
 static const struct json_key scp_keys[] = {
 	{ "scp", "[user@]host[:port]/path or an scp URL", cJSON_String,
 	    .set = reader_nothing },
+	SSH_KEYS,
 	{ 0 },
 };
 static const struct json_key nginx_keys[] = {

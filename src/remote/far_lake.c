@@ -78,7 +78,7 @@ far_lake_init(struct far_lake *lake, const struct far_kind *kind,
 
 	lake->far.kind = kind;
 	lake->far.ssh.fd = -1;
-	lake->config.max_size = config->max_size;
+	lake->own_max_size = config->max_size;
 	if (place_options(config, options, err) < 0 ||
 	    place_flag(config, "usage", false, &lake->usage, err) < 0 ||
 	    place_flag(config, "labels", false, &lake->labels, err) < 0 ||
@@ -725,13 +725,21 @@ decline(struct location_write_request *request, const struct error *why)
 	request->err = *why;
 }
 
+/* The smaller one; 0: there is none. */
+static uint64_t
+max_size(const struct far_lake *lake)
+{
+	uint64_t own = lake->own_max_size, all = lake->config.max_size;
+
+	return own && (!all || own < all) ? own : all;
+}
+
 static bool
 has_room(struct far_lake *lake, struct location_write_request *request,
     uint64_t *room)
 {
 	uint64_t size = request->in->size;
-	uint64_t most = lake->config.max_size,
-	         keep = lake->config.free_disk_size;
+	uint64_t most = max_size(lake), keep = lake->config.free_disk_size;
 
 	request->outcome = DECLINED;
 	if (most && size > most) {

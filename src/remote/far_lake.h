@@ -20,6 +20,7 @@ struct far_lake {
 	bool usage, labels;   /* of a lake that has to be made */
 	struct layout layout; /* of blobs, as far as is known */
 	struct lake_config config;
+	uint64_t own_max_size; /* the location's; 0: none */
 	bool known, ready, swept;
 	struct far_stat config_st; /* of the config.yml that was read */
 	int64_t checked_us;        /* when it was looked at last */

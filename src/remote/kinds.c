@@ -10,6 +10,7 @@ const struct location_kind *const location_kinds[] = {
 	&location_nginx,
 	&location_redis,
 	&location_s3,
+	&location_scp,
 	&location_sftp,
 	&location_small,
 	NULL,

@@ -1,5 +1,5 @@
 """sshd with keys and configuration of its own, and lakes over SFTP and SCP on it."""
-import contextlib, os, pwd, shutil, subprocess
+import contextlib, hashlib, json, os, pwd, shutil, signal, socket, subprocess, sys, time
 import support
 
 NEEDS = ["sshd", "ssh-keygen", "ssh-agent", "ssh-add"]
@@ -56,6 +56,7 @@ MaxSessions 100
 PrintMotd no
 PrintLastLog no
 Subsystem sftp {subsystem}
+SetEnv HOME={folder}/home
 {more}
 """)
     words = [SSHD, "-D", "-e", "-f", f"{folder}/sshd_config"]
@@ -81,4 +82,300 @@ SFTP_SERVER = next((p for p in ("/usr/lib/openssh/sftp-server", "/usr/libexec/op
 SERVERS = {
     "sftp": lambda folder: server(folder, "sftp"),
     "sftp-server": lambda folder: server(folder, "sftp", SFTP_SERVER),
+    "scp": lambda folder: server(folder, "scp", "none"),
 }
+
+
+# ---- what the contract doesn't say ----
+
+TARN = f"{os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))}/build/checked/tarn"
+
+
+def tarn(server, folder, url, *words, status=0, env=(), seconds=120):
+    """What it prints; its complaints if a status other than 0 is expected."""
+    env = {**os.environ, **server.env, "TARN_DIR": f"{folder}/d", "TARN_TIERS": url, "TARN_CONFIG": "/dev/null", **dict(env)}
+    run = subprocess.run([TARN, *words], env=env, cwd=folder, capture_output=True, timeout=seconds)
+    assert run.returncode == status, f"{words} at {url}: status {run.returncode}: {run.stderr.decode()}"
+    return run.stdout if status == 0 else run.stderr.decode()
+
+
+def put(server, folder, url, data=b"hello\n", **more):
+    with open(f"{folder}/value", "wb") as file:
+        file.write(data)
+    return tarn(server, folder, url, "write", f"{folder}/value", **more)
+
+
+def refused(server, folder, url, *texts, **more):
+    said = put(server, folder, url, status=1, **more)
+    for text in texts:
+        assert text in said, said
+
+
+def at(server, name, query=""):
+    return server.url.replace("{}", name) + query
+
+
+def test_keys(server, folder):
+    keys, url = server.keys, at(server, "keys")
+    for query in "?key={}/id_ed25519", "?key={}/id_ecdsa", "?key={}/id_locked&passphrase=pass99", "?key={}/id_locked_ecdsa&passphrase=pass99":
+        put(server, folder, url + query.format(keys))
+    refused(server, folder, f"{url}?key={keys}/id_locked", "has a passphrase", "agent")
+    refused(server, folder, f"{url}?key={keys}/id_locked&passphrase=wrong", "id_locked")
+    refused(server, folder, f"{url}?key={keys}/id_rsa", "id_rsa' is an RSA key", "ssh-keygen -t ed25519")
+    keygen(f"{folder}/stranger", "-t", "ed25519")
+    refused(server, folder, f"{url}?key={folder}/stranger", "stranger' was refused")
+    refused(server, folder, f"{url}?key={folder}/none", "No such file")
+    said = put(server, folder, f"{url}?key={keys}/id_locked&passphrase=Sesame", status=1)
+    assert "Sesame" not in said, said
+
+
+@contextlib.contextmanager
+def agent(folder):
+    with support.running(["ssh-agent", "-D", "-a", f"{folder}/agent"], folder, lambda: os.path.exists(f"{folder}/agent")):
+        yield {"SSH_AUTH_SOCK": f"{folder}/agent"}
+
+
+def test_agent(server, folder):
+    keys = server.keys
+    config = write(f"{folder}/config", "Host *\n  IdentityFile /nowhere\n")
+    url = at(server, "agent", f"?config={config}")
+    with agent(folder) as env:
+        def add(key):
+            subprocess.run(["ssh-add", "-q", f"{keys}/{key}"], env={**os.environ, **env}, check=True, stdin=subprocess.DEVNULL)
+        refused(server, folder, url, "/nowhere", env=env)
+        add("id_rsa")
+        refused(server, folder, url, "one in the agent is an RSA key", env=env)
+        for key in "id_ecdsa", "id_ed25519":
+            subprocess.run(["ssh-add", "-q", "-D"], env={**os.environ, **env}, check=True, stderr=subprocess.DEVNULL)
+            add(key)
+            put(server, folder, url, env=env)
+        write(f"{folder}/config", f"Host *\n  IdentitiesOnly yes\n  IdentityFile {keys}/id_ed25519\n")
+        put(server, folder, url, env=env)
+    began = time.monotonic()
+    with socket.socket(socket.AF_UNIX) as deaf:  # takes the connection and says nothing
+        deaf.bind(f"{folder}/deaf")
+        deaf.listen()
+        write(f"{folder}/config", "Host *\n  IdentityFile /nowhere\n")
+        refused(server, folder, url + "&timeout=1", "agent", env={"SSH_AUTH_SOCK": f"{folder}/deaf"})
+    assert time.monotonic() - began < 15
+
+
+def test_hosts(server, folder):
+    known, url = f"{folder}/known", at(server, "hosts")
+    lines = known_hosts(server.keys, server.port, "ed25519", "ecdsa")
+    refused(server, folder, f"{url}?known_hosts={known}", "its key is not known", "accept_new")
+    assert not os.path.exists(known)
+    put(server, folder, f"{url}?known_hosts={known}&accept_new=1")
+    assert open(known).read() in [line + "\n" for line in lines.splitlines()], open(known).read()
+    put(server, folder, f"{url}?known_hosts={known}")
+    subprocess.run(["ssh-keygen", "-q", "-H", "-f", known], check=True, capture_output=True)
+    assert "|1|" in open(known).read()
+    put(server, folder, f"{url}?known_hosts={known}")
+    write(known, lines.splitlines()[1] + "\n")  # only the ecdsa one
+    put(server, folder, f"{url}?known_hosts={known}")
+    keygen(f"{folder}/other", "-t", "ed25519")
+    other = f"[127.0.0.1]:{server.port} " + open(f"{folder}/other.pub").read()
+    write(known, other)
+    for query in "", "&accept_new=1":
+        refused(server, folder, f"{url}?known_hosts={known}{query}", "not the one in", f"'{known}' line 1")
+    assert open(known).read() == other
+    write(known, lines + "@revoked " + lines.splitlines()[0] + "\n")
+    refused(server, folder, f"{url}?known_hosts={known}", "revoked")
+    write(known, known_hosts(server.keys, server.port, "rsa"))
+    refused(server, folder, f"{url}?known_hosts={known}", "RSA", "ssh-keyscan -t ed25519")
+
+
+def test_ssh_config(server, folder):
+    os.makedirs(f"{folder}/home/.ssh/more")
+    config = f"{folder}/home/.ssh/config"
+    write(f"{folder}/home/.ssh/more/one", f"Host nick\n  HostName 127.0.0.1\n  Port {server.port}\n  User {ME}\n")
+    write(f"{folder}/home/.ssh/known", known_hosts(server.keys, server.port, "ed25519"))
+    shutil.copy(f"{server.keys}/id_ed25519", f"{folder}/home/.ssh/id_127.0.0.1")
+    text = "Include more/*\nHost nick !other\n  IdentityFile ~/.ssh/id_%h\n  UserKnownHostsFile ~/.ssh/known\n"
+    write(config, text)
+    root = at(server, "config").split("/", 3)[3]
+    url, env = f"{server.scheme}://nick/{root}", {"HOME": f"{folder}/home"}
+    put(server, folder, url, env=env)
+    for line in "ProxyJump gate", "ProxyCommand nc gate 22":
+        write(config, f"{text}\nHost *\n  {line}\n")
+        refused(server, folder, url, f"line 7 of '{config}'", env=env)
+    write(config, f"{text}\nHost other\n  ProxyJump gate\n")
+    put(server, folder, url, env=env)
+    write(config, f"{text}\nMatch exec true\n  User other\n")
+    refused(server, folder, url, f"'{config}' line 7", "up to line 6", env=env)
+    write(config, f"{text}\nMatch originalhost other exec true\n  User other\n")
+    put(server, folder, url, env=env)
+
+
+def test_lakes_of_theirs_and_ours(server, folder):
+    sys.path[:0] = [f"{os.path.dirname(os.path.dirname(os.path.abspath(__file__)))}/lakes"]
+    from python_rules import Lake, sha256
+    values = [b"", b"a\n", bytes(range(256)) * 5000]
+    for i, (config, levels) in enumerate([(b"levels:\n- 1\n- -1\n", (1, -1)), (b"levels:\n- 2\n- 30\nusage: StatUsage\n", (2, 30)),
+                                          (b"levels: [1, 1, -1]\nlabels: JsonLabels\n", (1, 1, -1)), (b"levels:\n- 32\n", (32,))]):
+        root = f"{server.keys}/lakes/theirs{i}"
+        os.makedirs(root)
+        os.chmod(root, 0o2770)
+        if os.geteuid() == 0:
+            os.chown(root, -1, 4242)
+        with open(f"{root}/config.yml", "wb") as file:
+            file.write(config)
+        lake, url = Lake(root, levels), at(server, f"theirs{i}")
+        theirs = [lake.write(value, ["l"] if i % 2 else None) for value in values] + [lake.write_old(b"old\n")]
+        for key, value in zip(theirs, [*values, b"old\n"]):
+            assert tarn(server, folder, url, "read", key) == value
+        ours = put(server, folder, url, b"ours\n").decode().strip()
+        assert tarn(server, folder, root, "read", ours) == b"ours\n"
+        assert lake.read(ours) == b"ours\n"
+        tarn(server, folder, url, "write", f"{folder}/value", "--label", "b", "--label", "\u00e9")
+        assert lake.labels(ours) == {"b", "\u00e9"}
+        keys = sorted([*{*theirs}, ours])
+        assert lake.contents() == keys
+        for place in url, root:
+            listed = [json.loads(line) for line in tarn(server, folder, place, "ls", "--json").splitlines()]
+            assert sorted(entry["key"] for entry in listed) == keys, (place, listed)
+        if i == 1:
+            assert time.time() - lake.last_used(ours) < 600
+        lake.check([ours] if i == 1 else [], {ours: ["b", "\u00e9"], **({key: ["l"] for key in theirs[:3]} if i % 2 else {})}) if i != 1 else None
+        for key in keys:
+            tarn(server, folder, url, "rm", key)
+        assert lake.contents() == []
+
+
+def test_new_lakes_are_as_on_disk(server, folder):
+    def shape(root):
+        found = {}
+        for top, folders, files in os.walk(root):
+            for name in folders + files:
+                st = os.lstat(f"{top}/{name}")
+                found[os.path.relpath(f"{top}/{name}", root)] = (oct(st.st_mode), st.st_gid, st.st_size if name in files else None)
+        return found
+    for i, (mode, group) in enumerate([(0o755, None), (0o2770, 4242), (0o775, 100)]):
+        shapes = []
+        for place in at(server, f"ours{i}"), f"{folder}/ours{i}":
+            root = f"{server.keys}/lakes/ours{i}" if place != f"{folder}/ours{i}" else place
+            os.makedirs(root)
+            if group and os.geteuid() == 0:
+                os.chown(root, -1, group)
+            os.chmod(root, mode)
+            put(server, folder, place)
+            shapes.append(shape(root))
+        assert shapes[0] == shapes[1], shapes
+
+
+def test_names_of_any_bytes(server, folder):
+    name = "a b'\"$(touch x)`;\\\n\xfe*".encode("latin-1")
+    url = at(server, "".join(f"%{byte:02X}" for byte in name))
+    key = put(server, folder, url).decode().strip()
+    assert os.path.exists(os.fsencode(f"{server.keys}/lakes/") + name + f"/{key[:2]}/{key[2:]}".encode())
+    assert tarn(server, folder, url, "read", key) == b"hello\n"
+    assert key.encode() in tarn(server, folder, url, "ls")
+    tarn(server, folder, url, "rm", key)
+
+
+@contextlib.contextmanager
+def own_server(server, folder, more=""):
+    """Another sshd with the same keys, to be ill-treated."""
+    port, subsystem = support.free_port(), "internal-sftp"
+    for name in os.listdir(server.keys):
+        if name.startswith(("host_", "authorized")):
+            shutil.copy2(f"{server.keys}/{name}", folder)
+    known = write(f"{folder}/known", known_hosts(folder, port, "ed25519"))
+    os.makedirs(f"{folder}/home", exist_ok=True)
+    with sshd(folder, port, subsystem, more=more) as child:
+        yield f"{server.scheme}://{ME}@127.0.0.1:{port}{folder}/lake?known_hosts={known}", child
+
+
+def descendants(pid):
+    children = open(f"/proc/{pid}/task/{pid}/children").read().split()
+    return [found for child in children for found in [int(child), *descendants(int(child))]]
+
+
+def start(server, folder, url, *words):
+    env = {**os.environ, **server.env, "TARN_DIR": f"{folder}/d", "TARN_TIERS": url, "TARN_CONFIG": "/dev/null"}
+    return subprocess.Popen([TARN, *words], env=env, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def uploading(folder):
+    """The size of what is in .tmp now."""
+    try:
+        return sum(os.path.getsize(f"{folder}/lake/.tmp/{name}") for name in os.listdir(f"{folder}/lake/.tmp"))
+    except OSError:
+        return 0
+
+
+def test_server_killed_in_an_upload(server, folder):
+    with own_server(server, folder) as (url, child):
+        put(server, folder, url)
+        with open(f"{folder}/large", "wb") as file:
+            file.write(os.urandom(1 << 20) * 64)
+        client = start(server, folder, url, "write", f"{folder}/large")
+        support.wait_for(lambda: uploading(folder) > 1 << 20, seconds=60)
+        for pid in descendants(child.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        out, why = client.communicate(timeout=60)
+        assert client.returncode == 1, (out, why)
+        whole = [f"{top}/{name}" for top, _, names in os.walk(f"{folder}/lake") for name in names if "/.tmp" not in top]
+        assert len(whole) == 2, whole  # config.yml and the first one
+        key = tarn(server, folder, url, "write", f"{folder}/large").decode().strip()
+        assert tarn(server, folder, url, "read", key) == open(f"{folder}/large", "rb").read()
+
+
+def test_stopped_server(server, folder):
+    with own_server(server, folder) as (url, child):
+        put(server, folder, url)
+        child.send_signal(signal.SIGSTOP)
+        try:
+            began = time.monotonic()
+            refused(server, folder, url + "&timeout=1&connect_timeout=1", "no answer in time")
+            assert time.monotonic() - began < 10
+        finally:
+            child.send_signal(signal.SIGCONT)
+        put(server, folder, url)
+
+
+def test_writers_of_one_key(server, folder):
+    with open(f"{folder}/large", "wb") as file:
+        file.write(os.urandom(300000))
+    url = at(server, "writers")
+    put(server, folder, url)
+    clients = [start(server, folder, url, "write", f"{folder}/large") for _ in range(8)]
+    said = {client.communicate(timeout=100) + (client.returncode,) for client in clients}
+    assert len(said) == 1, said
+    (out, _, status), = said
+    assert status == 0
+    key = out.decode().strip()
+    assert tarn(server, folder, url, "read", key) == open(f"{folder}/large", "rb").read()
+    assert os.listdir(f"{server.keys}/lakes/writers/.tmp") == []
+
+
+def test_read_only_server(server, folder):
+    if server.scheme == "scp":
+        raise support.Skip("scp has no such servers")
+    with own_server(server, folder) as (url, _):
+        key = put(server, folder, url).decode().strip()
+    os.unlink(f"{folder}/known")
+    with own_server(server, folder, "ForceCommand internal-sftp -R") as (url, _):
+        assert tarn(server, folder, url, "read", key) == b"hello\n"
+        said = put(server, folder, url, b"more\n", status=1)
+        assert "ermission denied" in said, said
+
+
+def test_many_small_ones(server, folder):
+    os.makedirs(f"{folder}/from")
+    for i in range(1000):
+        data = b"%d\n" % i
+        key = hashlib.sha256(data).hexdigest()
+        os.makedirs(f"{folder}/from/{key[:2]}", exist_ok=True)
+        with open(f"{folder}/from/{key[:2]}/{key[2:]}", "wb") as file:
+            file.write(data)
+    write(f"{folder}/from/config.yml", "levels:\n- 1\n- -1\n")
+    url = at(server, "many")
+    tarn(server, folder, url, "copy", f"{folder}/from", url)
+    tarn(server, folder, url, "copy", url, f"{folder}/back")
+    for top, _, names in os.walk(f"{folder}/from"):
+        for name in names:
+            path = f"{top}/{name}"
+            assert open(path, "rb").read() == open(path.replace("/from", "/back"), "rb").read()
+    assert tarn(server, folder, url, "ls").count(b"\n") == 1000

@@ -1,0 +1,34 @@
+#ifndef SSH_EXEC_H
+#define SSH_EXEC_H
+
+#include "base/buf.h"
+#include "remote/ssh.h"
+
+/*
+ * A command on the far machine, run by the shell of whoever logs in there. What it
+ * writes to its standard error is kept, as far as it is short.
+ */
+struct ssh_exec {
+	struct ssh *ssh;
+	LIBSSH2_CHANNEL *channel;
+	struct buf complaints;
+};
+
+/* All return -1 if the connection failed; then it is broken. */
+int ssh_exec_open(struct ssh_exec *exec, struct ssh *ssh, const char *command,
+    struct error *err);
+int ssh_exec_write(
+    struct ssh_exec *exec, const void *data, size_t size, struct error *err);
+
+/* Up to `size` bytes, 0 at the end. */
+ssize_t ssh_exec_read(
+    struct ssh_exec *exec, void *data, size_t size, struct error *err);
+
+/* No more input; what it still writes is passed over; its status. */
+int ssh_exec_finish(struct ssh_exec *exec, int *status, struct error *err);
+void ssh_exec_close(struct ssh_exec *exec);
+
+/* One argument for a shell: in quotes. */
+void ssh_quote(struct buf *to, const char *text);
+
+#endif
