@@ -93,7 +93,7 @@ TARN = f"{os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file
 
 def tarn(server, folder, url, *words, status=0, env=(), seconds=120):
     """What it prints; its complaints if a status other than 0 is expected."""
-    env = {**os.environ, **server.env, "TARN_DIR": f"{folder}/d", "TARN_TIERS": url, "TARN_CONFIG": "/dev/null", **dict(env)}
+    env = {**os.environ, **server.env, "TARN_DIR": f"{folder}/d", "TARN_TIERS": url, "XDG_CONFIG_HOME": f"{folder}/none", **dict(env)}
     run = subprocess.run([TARN, *words], env=env, cwd=folder, capture_output=True, timeout=seconds)
     assert run.returncode == status, f"{words} at {url}: status {run.returncode}: {run.stderr.decode()}"
     return run.stdout if status == 0 else run.stderr.decode()
@@ -117,8 +117,10 @@ def at(server, name, query=""):
 
 def test_keys(server, folder):
     keys, url = server.keys, at(server, "keys")
+    # libssh2 1.10 leaks what it makes of an ecdsa key's file
+    env = {"LSAN_OPTIONS": "suppressions=" + write(f"{folder}/suppressions", "leak:CRYPTO_zalloc\n") + ":print_suppressions=0"}
     for query in "?key={}/id_ed25519", "?key={}/id_ecdsa", "?key={}/id_locked&passphrase=pass99", "?key={}/id_locked_ecdsa&passphrase=pass99":
-        put(server, folder, url + query.format(keys))
+        put(server, folder, url + query.format(keys), env=env)
     refused(server, folder, f"{url}?key={keys}/id_locked", "has a passphrase", "agent")
     refused(server, folder, f"{url}?key={keys}/id_locked&passphrase=wrong", "id_locked")
     refused(server, folder, f"{url}?key={keys}/id_rsa", "id_rsa' is an RSA key", "ssh-keygen -t ed25519")
@@ -162,27 +164,36 @@ def test_agent(server, folder):
 
 def test_hosts(server, folder):
     known, url = f"{folder}/known", at(server, "hosts")
+    config = f"config={folder}/config"
+    write(f"{folder}/config", f"IdentityFile {server.keys}/id_ed25519\n")
     lines = known_hosts(server.keys, server.port, "ed25519", "ecdsa")
-    refused(server, folder, f"{url}?known_hosts={known}", "its key is not known", "accept_new")
+    refused(server, folder, f"{url}?{config}&known_hosts={known}", "its key is not known", "accept_new")
     assert not os.path.exists(known)
-    put(server, folder, f"{url}?known_hosts={known}&accept_new=1")
+    put(server, folder, f"{url}?{config}&known_hosts={known}&accept_new=1")
     assert open(known).read() in [line + "\n" for line in lines.splitlines()], open(known).read()
-    put(server, folder, f"{url}?known_hosts={known}")
+    put(server, folder, f"{url}?{config}&known_hosts={known}")
+    write(known, "")
+    write(f"{folder}/config", f"IdentityFile {server.keys}/id_ed25519\nHashKnownHosts yes\n")
+    put(server, folder, f"{url}?{config}&known_hosts={known}&accept_new=1")
+    assert open(known).read().startswith("|1|"), open(known).read()
+    put(server, folder, f"{url}?{config}&known_hosts={known}")
+    assert subprocess.run(["ssh-keygen", "-F", f"[127.0.0.1]:{server.port}", "-f", known], capture_output=True).returncode == 0
+    write(known, lines)
     subprocess.run(["ssh-keygen", "-q", "-H", "-f", known], check=True, capture_output=True)
     assert "|1|" in open(known).read()
-    put(server, folder, f"{url}?known_hosts={known}")
+    put(server, folder, f"{url}?{config}&known_hosts={known}")
     write(known, lines.splitlines()[1] + "\n")  # only the ecdsa one
-    put(server, folder, f"{url}?known_hosts={known}")
+    put(server, folder, f"{url}?{config}&known_hosts={known}")
     keygen(f"{folder}/other", "-t", "ed25519")
     other = f"[127.0.0.1]:{server.port} " + open(f"{folder}/other.pub").read()
     write(known, other)
     for query in "", "&accept_new=1":
-        refused(server, folder, f"{url}?known_hosts={known}{query}", "not the one in", f"'{known}' line 1")
+        refused(server, folder, f"{url}?{config}&known_hosts={known}{query}", "not the one in", f"'{known}' line 1")
     assert open(known).read() == other
     write(known, lines + "@revoked " + lines.splitlines()[0] + "\n")
-    refused(server, folder, f"{url}?known_hosts={known}", "revoked")
+    refused(server, folder, f"{url}?{config}&known_hosts={known}", "revoked")
     write(known, known_hosts(server.keys, server.port, "rsa"))
-    refused(server, folder, f"{url}?known_hosts={known}", "RSA", "ssh-keyscan -t ed25519")
+    refused(server, folder, f"{url}?{config}&known_hosts={known}", "RSA", "ssh-keyscan -t ed25519")
 
 
 def test_ssh_config(server, folder):
@@ -236,7 +247,6 @@ def test_lakes_of_theirs_and_ours(server, folder):
             assert sorted(entry["key"] for entry in listed) == keys, (place, listed)
         if i == 1:
             assert time.time() - lake.last_used(ours) < 600
-        lake.check([ours] if i == 1 else [], {ours: ["b", "\u00e9"], **({key: ["l"] for key in theirs[:3]} if i % 2 else {})}) if i != 1 else None
         for key in keys:
             tarn(server, folder, url, "rm", key)
         assert lake.contents() == []
@@ -292,7 +302,7 @@ def descendants(pid):
 
 
 def start(server, folder, url, *words):
-    env = {**os.environ, **server.env, "TARN_DIR": f"{folder}/d", "TARN_TIERS": url, "TARN_CONFIG": "/dev/null"}
+    env = {**os.environ, **server.env, "TARN_DIR": f"{folder}/d", "TARN_TIERS": url, "XDG_CONFIG_HOME": f"{folder}/none"}
     return subprocess.Popen([TARN, *words], env=env, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
