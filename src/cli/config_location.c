@@ -10,6 +10,23 @@
 #include "locations/layout.h"
 #include "locations/location.h"
 
+/* Whom to trust is the user's affair, not that of a project from somewhere. */
+static int
+check_trust(struct reader *r, const cJSON *value, const char *name)
+{
+	static const char *const names[] = { "accept_new", "known_hosts",
+		"config" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		if (r->project && strcmp(name, names[i]) == 0)
+			return reader_fail(r, value,
+			    "\"%s\" says whom to trust, and belongs into the "
+			    "user's configuration, not a project's",
+			    name);
+	}
+	return 0;
+}
+
 static int
 check_secrets(struct reader *r, const cJSON *value, const Tarn__Location *loc)
 {
@@ -20,6 +37,8 @@ check_secrets(struct reader *r, const cJSON *value, const Tarn__Location *loc)
 	for (size_t i = 0; i < loc->n_options; i++) {
 		if (reader_secret_name(loc->options[i]->name))
 			return reader_secret(r, value, loc->options[i]->name);
+		if (check_trust(r, value, loc->options[i]->name) < 0)
+			return -1;
 	}
 	return 0;
 }
@@ -245,6 +264,8 @@ set_option(struct reader *r, const struct json_key *key, const cJSON *value,
 			    "\"%s\" is given twice, here and in the URL",
 			    key->name);
 	}
+	if (check_trust(r, value, key->name) < 0)
+		return -1;
 	if (cJSON_IsNumber(value) && !whole_number(value->valuedouble))
 		return reader_bad_value(r, key, value);
 	push_option(loc, key->name,
