@@ -423,7 +423,7 @@ scp_make_folder(struct far *far, const char *path,
 	    "elif test ! -d \"${d%%/*}/\"; then echo M; "
 	    "elif m=$(mkdir ");
 	if (dress)
-		buf_addf(&command, "-m %o -- \"$d\" 2>&1 && chgrp %u ",
+		buf_addf(&command, "-m %o -- \"$d\" 2>&1 && chmod g-s -- \"$d\" 2>&1 && chgrp %u ",
 		    (unsigned)dress->mode, (unsigned)dress->gid);
 	buf_addf(&command,
 	    "-- \"$d\" 2>&1); then echo H; "

@@ -163,7 +163,13 @@ static const struct {
 	{ "{\"actions\": [{\"match\": \"x\", \"kind\": \"cc\"}]}",
 	    "/p/tarn.json:1: \"kind\" is 'cc'; expected one of: auto, compile,"
 	    " link, archive, test, command" },
-	/* secrets */
+	/* secrets, and whom to trust */
+	{ "{\"locations\": {\"sftp\": \"h/p\",\n\"accept_new\": true}}",
+	    "/p/tarn.json:2: \"accept_new\" says whom to trust, and belongs"
+	    " into the user's configuration, not a project's" },
+	{ "{\"locations\": \"sftp://h/p?config=/p/evil\"}",
+	    "/p/tarn.json:1: \"config\" says whom to trust, and belongs into"
+	    " the user's configuration, not a project's" },
 	{ "{\"locations\": \"redis://u:pw@h\"}",
 	    "/p/tarn.json:1: \"user:password@\" is a credential; credentials "
 	    "are"
