@@ -82,9 +82,10 @@ static bool
 is_gone(const struct ssh_exec *shell)
 {
 	char byte;
+	ssize_t got = libssh2_channel_read(shell->channel, &byte, 1);
 
-	return libssh2_channel_read(shell->channel, &byte, 1) !=
-	    LIBSSH2_ERROR_EAGAIN;
+	return got > 0 || (got < 0 && got != LIBSSH2_ERROR_EAGAIN) ||
+	    libssh2_channel_eof(shell->channel);
 }
 
 static int
@@ -92,9 +93,9 @@ open_shell(struct far *far, struct error *err)
 {
 	struct ssh_exec *shell = shell_of(far);
 
-	if (shell->channel && !far->ssh.broken && !is_gone(shell))
+	if (ssh_exec_is_open(shell) && !is_gone(shell))
 		return 0;
-	if (shell->channel)
+	if (ssh_exec_is_open(shell))
 		far->ssh.broken = true;
 	drop_shell(far);
 	return ssh_exec_open(shell, &far->ssh, "exec /bin/sh", err);
@@ -423,7 +424,9 @@ scp_make_folder(struct far *far, const char *path,
 	    "elif test ! -d \"${d%%/*}/\"; then echo M; "
 	    "elif m=$(mkdir ");
 	if (dress)
-		buf_addf(&command, "-m %o -- \"$d\" 2>&1 && chmod g-s -- \"$d\" 2>&1 && chgrp %u ",
+		buf_addf(&command,
+		    "-m %o -- \"$d\" 2>&1 && chmod g-s -- \"$d\" 2>&1 && chgrp "
+		    "%u ",
 		    (unsigned)dress->mode, (unsigned)dress->gid);
 	buf_addf(&command,
 	    "-- \"$d\" 2>&1); then echo H; "

@@ -521,4 +521,5 @@ ssh_disconnect(struct ssh *ssh)
 		close(ssh->fd);
 	ssh->fd = -1;
 	ssh->broken = ssh->late = false;
+	ssh->round++;
 }

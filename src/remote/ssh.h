@@ -36,6 +36,7 @@ struct ssh {
 	LIBSSH2_SESSION *session;
 	int fd;
 	bool broken;       /* it is of no more use */
+	unsigned round;    /* the how many-th connection it is */
 	bool late;         /* time was up */
 	int64_t waited_us; /* since something moved */
 };

@@ -20,6 +20,22 @@ open_channel(struct ssh *ssh)
 	return channel;
 }
 
+bool
+ssh_exec_is_open(const struct ssh_exec *exec)
+{
+	return exec->channel && exec->round == exec->ssh->round &&
+	    !exec->ssh->broken;
+}
+
+static int
+check_open(const struct ssh_exec *exec, struct error *err)
+{
+	if (ssh_exec_is_open(exec))
+		return 0;
+	return error_set(err, ERROR_UNREACHABLE,
+	    "the connection was lost while a command ran");
+}
+
 int
 ssh_exec_open(struct ssh_exec *exec, struct ssh *ssh, const char *command,
     struct error *err)
@@ -38,6 +54,7 @@ ssh_exec_open(struct ssh_exec *exec, struct ssh *ssh, const char *command,
 	}
 	if (!exec->channel)
 		return ssh_fail(ssh, "open a channel", err);
+	exec->round = ssh->round;
 	do
 		rc = libssh2_channel_exec(exec->channel, command);
 	while (ssh_again(ssh, rc));
@@ -50,6 +67,8 @@ ssh_exec_write(
 {
 	const char *from = data;
 
+	if (check_open(exec, err) < 0)
+		return -1;
 	while (size > 0) {
 		ssize_t rc;
 
@@ -80,26 +99,23 @@ read_complaints(struct ssh_exec *exec)
 ssize_t
 ssh_exec_read(struct ssh_exec *exec, void *data, size_t size, struct error *err)
 {
-	for (;;) {
+	if (check_open(exec, err) < 0)
+		return -1;
+	for (;;) { /* the last to be read is the one that is waited for */
+		ssize_t more = read_complaints(exec);
 		ssize_t got = libssh2_channel_read(exec->channel, data, size);
-		ssize_t more = got > 0 ? 0 : read_complaints(exec);
 
 		if (got > 0 || more > 0)
 			ssh_moved(exec->ssh);
 		if (got > 0)
 			return got;
-		if (more > 0)
-			continue;
-		if (libssh2_channel_eof(exec->channel) &&
-		    got != LIBSSH2_ERROR_EAGAIN)
-			return got < 0
-			    ? ssh_fail(exec->ssh, "read from it", err)
-			    : 0;
-		if (libssh2_channel_eof(exec->channel))
+		if (got < 0 && got != LIBSSH2_ERROR_EAGAIN)
+			return ssh_fail(exec->ssh, "read from it", err);
+		if (libssh2_channel_eof(exec->channel)) {
+			(void)read_complaints(exec);
 			return 0;
-		if (got == 0)
-			got = LIBSSH2_ERROR_EAGAIN;
-		if (!ssh_again(exec->ssh, got))
+		}
+		if (!ssh_again(exec->ssh, LIBSSH2_ERROR_EAGAIN))
 			return ssh_fail(exec->ssh, "read from it", err);
 	}
 }
@@ -111,6 +127,8 @@ ssh_exec_finish(struct ssh_exec *exec, int *status, struct error *err)
 	ssize_t got;
 	int rc;
 
+	if (check_open(exec, err) < 0)
+		return -1;
 	do
 		rc = libssh2_channel_send_eof(exec->channel);
 	while (ssh_again(exec->ssh, rc));
@@ -138,7 +156,7 @@ ssh_exec_close(struct ssh_exec *exec)
 {
 	int rc = 0;
 
-	while (exec->channel && !exec->ssh->broken) {
+	while (exec->channel && ssh_exec_is_open(exec)) {
 		rc = libssh2_channel_free(exec->channel);
 		if (rc != LIBSSH2_ERROR_EAGAIN)
 			break;

@@ -11,8 +11,12 @@
 struct ssh_exec {
 	struct ssh *ssh;
 	LIBSSH2_CHANNEL *channel;
+	unsigned round; /* of the connection that it is on */
 	struct buf complaints;
 };
+
+/* On the connection that there is? Another may have been made meanwhile. */
+bool ssh_exec_is_open(const struct ssh_exec *exec);
 
 /* All return -1 if the connection failed; then it is broken. */
 int ssh_exec_open(struct ssh_exec *exec, struct ssh *ssh, const char *command,
