@@ -438,10 +438,7 @@ is_there(struct far *far, const char *path, struct error *err)
 	    err, ERROR_USAGE, "'%s/%s' is not a folder", far->root, path);
 }
 
-/*
- * With a mode and a group to be of, it is made aside and moved: nobody meets a folder
- * that is not his to use yet.
- */
+/* Another's folder may be met before it has its mode and group: so in scp. */
 static enum outcome
 sftp_make_folder(struct far *far, const char *path,
     const struct far_dress *dress, struct error *err)
