@@ -225,4 +225,5 @@ keep(struct job *job, struct trace *trace)
 	job->bytes = record_bytes(&k.record);
 	path_set_release(&k.set);
 	record_release(&k.record);
+	free(k.read);
 }

@@ -252,10 +252,10 @@ has_compiled(const struct keeping *k, const char *path)
 /* A program that we don't know asked for all that stat() says. It goes by the time
  * if it had no other interest in the file. */
 static uint32_t
-time_facet(const struct keeping *k, const struct touched *t)
+time_facet(struct keeping *k, const struct touched *t)
 {
 	return t->timed &&
-	        (!(t->facets & FACET_CONTENT) || has_compiled(k, t->path))
+	        (!keep_shown_reads(k, t) || has_compiled(k, t->path))
 	    ? FACET_TIME
 	    : 0;
 }

@@ -123,6 +123,46 @@ keep_shown_variables(struct keeping *k)
 
 /* ---- times ---- */
 
+static int
+compare_ids(const void *a, const void *b)
+{
+	const struct file_id *x = a, *y = b;
+
+	if (x->dev != y->dev)
+		return x->dev < y->dev ? -1 : 1;
+	return x->ino < y->ino ? -1 : x->ino > y->ino;
+}
+
+static void
+list_read(struct keeping *k)
+{
+	k->read = xmalloc((k->trace->count + 1) * sizeof(*k->read));
+	for (size_t i = 0; i < k->trace->count; i++) {
+		const struct touched *t = &k->trace->touched[i];
+
+		if ((t->facets & FACET_CONTENT) && t->stamped)
+			k->read[k->read_count++] =
+			    (struct file_id){ t->stamp.dev, t->stamp.ino };
+	}
+	qsort(k->read, k->read_count, sizeof(*k->read), compare_ids);
+	k->read_known = true;
+}
+
+/* A library is opened by the link that its users name, and what fstat() asks about
+ * is the file behind it. */
+bool
+keep_shown_reads(struct keeping *k, const struct touched *t)
+{
+	const struct file_id id = { t->stamp.dev, t->stamp.ino };
+
+	if ((t->facets & FACET_CONTENT) || !t->stamped)
+		return t->facets & FACET_CONTENT;
+	if (!k->read_known)
+		list_read(k);
+	return bsearch(
+	    &id, k->read, k->read_count, sizeof(*k->read), compare_ids);
+}
+
 static bool
 shows_time(const struct scan *scan, int64_t ns)
 {

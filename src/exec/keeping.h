@@ -4,6 +4,11 @@
 #include "exec/job.h"
 #include "exec/scan.h"
 
+/* A file, whatever its name. */
+struct file_id {
+	uint64_t dev, ino;
+};
+
 /* What the files that keep a run's result share. */
 struct keeping {
 	struct job *job;
@@ -11,6 +16,9 @@ struct keeping {
 	struct path_set set;
 	struct record record;
 	struct scan scan;
+	struct file_id *read; /* owned, in order: files whose content counts */
+	size_t read_count;
+	bool read_known;
 	bool named_clock; /* what was read names the macro of date or time */
 	char text[400];   /* why it can't be kept; "" as long as it can */
 };
@@ -59,6 +67,9 @@ void keep_finding(struct keeping *k, const struct record *kept);
 /* keep_shown.c: look for these in the outputs, too; what is found there, or is named
  * by what the command went by, counts. */
 void keep_watch_shown(struct keeping *k);
+
+/* keep_shown.c: does a file's content count, be it by another name? */
+bool keep_shown_reads(struct keeping *k, const struct touched *t);
 void keep_shown_variables(struct keeping *k);
 void keep_shown_times(struct keeping *k);
 

@@ -633,3 +633,17 @@ def test_ignored_signals(p):
                 equal(run.event["outcome"], outcome, f"outcome with {number}, {preexec}")
                 seen.add(run.out)
             equal(seen, {p.bare([*words, str(number)], preexec_fn=preexec).out})
+
+
+def test_a_library_made_anew(p):
+    """It is read by one name, and looked at by the name behind that: its time doesn't count."""
+    p.write("f.c", "int f(void) { return 0; }\n")
+    p.write("main.c", "int f(void);\nint main(void) { return f(); }\n")
+    make = "gcc -shared -fPIC -o libf.so.1.2 f.c"
+    p.shell(f"{make} && ln -s libf.so.1.2 libf.so && gcc -o prog main.c -L. -lf -Wl,-rpath,'$ORIGIN'")
+    p.step("miss", "./prog")
+    p.shell("touch libf.so.1.2")
+    p.step("hit", "./prog")
+    p.write("f.c", "#include <stdio.h>\nint f(void) { return puts(\"f\") < 0; }\n")
+    p.shell(make)
+    p.step("miss", "./prog", "libf.so")
