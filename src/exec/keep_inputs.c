@@ -254,8 +254,7 @@ has_compiled(const struct keeping *k, const char *path)
 static uint32_t
 time_facet(struct keeping *k, const struct touched *t)
 {
-	return t->timed &&
-	        (!keep_shown_reads(k, t) || has_compiled(k, t->path))
+	return t->timed && (!keep_shown_reads(k, t) || has_compiled(k, t->path))
 	    ? FACET_TIME
 	    : 0;
 }
