@@ -740,6 +740,8 @@ fetch_config(struct nginx *nginx, struct buf *text, struct error *err)
 	job_release(&job);
 	if (job.outcome == FAILED)
 		*err = job.err;
+	if (job.outcome == HIT && sink_commit(out, err) < 0)
+		return FAILED;
 	return job.outcome;
 }
 
@@ -880,7 +882,8 @@ run_writes(struct nginx *nginx, struct job *jobs, size_t count)
 	enum outcome outcome = FAILED;
 
 	if (!nginx->put) {
-		error_set(&err, ERROR_NONE, "'%s' is read-only without put",
+		error_set(&err, ERROR_DENIED,
+		    "'%s' is read-only without the option put",
 		    nginx->root);
 		fail_all(jobs, count, DECLINED, &err);
 		return;
