@@ -3,6 +3,7 @@
 
 #include <sys/stat.h>
 
+#include "base/mem.h"
 #include "locations/lake_config.h"
 #include "locations/location.h"
 #include "remote/http.h"
