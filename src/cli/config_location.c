@@ -426,6 +426,11 @@ static const struct json_key s3_keys[] = {
 	{ "region", TEXT, .set = set_option },
 	{ "style", CHOICE("path, virtual"), .set = set_option,
 	    .choices = styles },
+	{ "profile", TEXT, .set = set_option },
+	{ "ca", TEXT, .set = set_path_option },
+	{ "timeout", COUNT, .set = set_option },
+	{ "part_size", SIZE, .set = set_size_option },
+	{ "usage", FLAG, .set = set_option },
 	{ 0 },
 };
 /* What sftp and scp have in common. */

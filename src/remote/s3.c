@@ -12,17 +12,18 @@
 
 #include "base/mem.h"
 #include "base/size.h"
+#include "locations/collect.h"
 #include "locations/kinds.h"
 #include "locations/labels.h"
 #include "locations/layout.h"
 #include "remote/place.h"
+#include "remote/s3_delete.h"
 #include "remote/s3_parts.h"
 
 #define INDEX "tools/tarn-exec/index"
 #define LARGE 4                 /* parts; what is larger is sent so */
 #define LOOK_FIRST (256u << 10) /* bytes that are not sent in vain */
 #define XML_ANSWER ((uint64_t)8 << 20)
-#define STALE_S (24 * 3600) /* an upload that nobody is at any more */
 
 /* bucket/5891/b5b522..., as in the Python library. */
 static const struct layout blobs = { 2, true, { 2, DIGEST_SIZE - 2 } };
@@ -733,6 +734,60 @@ s3_list(
 	return list_prefix(s3, s3->bucket.prefix, fn, arg, err);
 }
 
+/* ---- making room ---- */
+
+struct collecting {
+	struct s3 *s3;
+	struct s3_doomed doomed;
+};
+
+static int
+collect_list(void *arg, size_t part, location_entry_fn *fn, void *fn_arg,
+    struct error *err)
+{
+	struct collecting *c = arg;
+	int rc = s3_list(&c->s3->base, fn, fn_arg, err);
+
+	bucket_of(c->s3);
+	return rc != 0 ? rc : s3_doomed_send(&c->doomed, err);
+}
+
+/* That it went shows when the others of its request do. */
+static enum outcome
+collect_remove(void *arg, const struct location_entry *entry, struct error *err)
+{
+	struct collecting *c = arg;
+	auto_free char *name = name_of(c->s3, &entry->key);
+
+	bucket_of(c->s3);
+	return s3_doom(&c->doomed, name, err) < 0 ? FAILED : HIT;
+}
+
+static enum outcome
+s3_collect(struct location *loc, const struct collect_request *request,
+    struct collect_result *result, struct error *err)
+{
+	struct s3 *s3 = s3_of(loc);
+	struct collecting c = { s3,
+		{ .bucket = &s3->bucket, .list = BUF_INIT } };
+	const struct collect_parts parts = { .count = 1,
+		.list = collect_list,
+		.remove = collect_remove,
+		.arg = &c };
+	enum outcome outcome = collect_parts(&parts, request, result, err);
+
+	buf_release(&c.doomed.list);
+	return outcome;
+}
+
+static int
+s3_inspect(struct location *loc, bool mend, location_damage_fn *fn, void *arg,
+    struct error *err)
+{
+	return s3_inspect_uploads(
+	    bucket_of(s3_of(loc)), loc, mend, fn, arg, err);
+}
+
 const struct location_kind location_s3 = {
 	.name = "s3",
 	.remote = true,
@@ -744,6 +799,8 @@ const struct location_kind location_s3 = {
 	.remove = s3_remove,
 	.touch = s3_touch,
 	.list = s3_list,
+	.inspect = s3_inspect,
+	.collect = s3_collect,
 	.add_labels = s3_add_labels,
 	.labels = s3_labels,
 	.read_batch = s3_read_batch,

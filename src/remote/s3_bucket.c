@@ -9,6 +9,7 @@
 #include "remote/s3_call.h"
 
 #define PARALLEL 16
+#define PREFIX_MAX 900 /* a key has 1024 bytes at most */
 
 /* ---- options ---- */
 
@@ -27,9 +28,14 @@ set_prefix(
 		return error_set(err, ERROR_USAGE,
 		    "expected a prefix with %%XX in it, got '%s'", place->path);
 	bucket->prefix = xasprintf("%s%s", plain, *plain ? "/" : "");
-	if (strlen(bucket->prefix) > 900)
-		return error_set(
-		    err, ERROR_USAGE, "the prefix has more than 900 bytes");
+	if (strlen(bucket->prefix) > PREFIX_MAX)
+		return error_set(err, ERROR_USAGE,
+		    "the prefix has more than %d bytes", PREFIX_MAX);
+	for (const char *c = plain; *c; c++) {
+		if ((unsigned char)*c < ' ' || *c == 127)
+			return error_set(err, ERROR_USAGE,
+			    "control characters in a prefix can't be listed");
+	}
 	return 0;
 }
 

@@ -8,7 +8,9 @@
 #include "base/mem.h"
 
 #define PAUSE_US INT64_C(100000) /* the first; each is twice as long */
-#define WAIT_S 10                /* for all pauses, without a timeout */
+#define UNANNOUNCED \
+	((uint64_t)16 << 20) /* bytes; S3 says how long values are */
+#define WAIT_S 10            /* for all pauses, without a timeout */
 
 static int64_t
 now_us(void)
@@ -122,7 +124,8 @@ prepare(struct s3_call *call, const struct s3_bucket *bucket,
 		.headers = (const char *const *)call->lines,
 		.in = call->in,
 		.out = call->out,
-		.max = call->max };
+		.max = call->max,
+		.max_unannounced = UNANNOUNCED };
 }
 
 void
