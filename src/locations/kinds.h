@@ -9,7 +9,6 @@ extern const struct location_kind *const location_kinds[];
 extern const struct location_kind location_disk;
 extern const struct location_kind location_fanout;
 extern const struct location_kind location_levels;
-extern const struct location_kind location_s3;
 extern const struct location_kind location_small;
 
 #endif

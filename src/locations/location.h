@@ -18,9 +18,9 @@
  *	levels(small(redis), disk, fanout(disk, disk), s3)
  *
  * A location only stores. It doesn't hash, verify or interpret what it is given
- * (the store does; only levels look at what they copy), never retries on its own,
- * and never prints: what went wrong is in *err, and whether that matters is the
- * caller's business.
+ * (the store does; only levels look at what they copy), never retries on its own
+ * unless the server itself asks for patience, and never prints: what went wrong is
+ * in *err, and whether that matters is the caller's business.
  *
  * To add one, write src/locations/<name>.c with a `const struct location_kind`
  * and put it in the table in kinds.c. Then tests/unit/test_location.c runs

@@ -9,5 +9,6 @@ extern const struct location_kind location_redis;
 extern const struct location_kind location_s3;
 extern const struct location_kind location_scp;
 extern const struct location_kind location_sftp;
+extern const struct location_kind location_s3;
 
 #endif

@@ -13,9 +13,9 @@
 #include "base/mem.h"
 #include "base/size.h"
 #include "locations/collect.h"
-#include "locations/kinds.h"
 #include "locations/labels.h"
 #include "locations/layout.h"
+#include "remote/kinds.h"
 #include "remote/place.h"
 #include "remote/s3_delete.h"
 #include "remote/s3_parts.h"
@@ -234,6 +234,7 @@ struct write {
 	struct source *in;
 	enum write_mode mode;
 	char *name, tags[48];
+	bool conditional; /* the request says: if it is absent */
 	struct s3_call *call;
 };
 
@@ -274,7 +275,8 @@ write_prepare(struct write *w, struct error *err)
 
 	*call =
 	    (struct s3_call){ .method = "PUT", .key = w->name, .in = w->in };
-	if (w->mode == WRITE_IF_ABSENT && !w->s3->plain)
+	w->conditional = w->mode == WRITE_IF_ABSENT && !w->s3->plain;
+	if (w->conditional)
 		call->headers[headers++] =
 		    (struct sigv4_header){ "if-none-match", "*" };
 	if (w->tags[0])
@@ -311,8 +313,8 @@ write_outcome(struct write *w, struct error *err)
 static bool
 is_plain(const struct write *w)
 {
-	return w->mode == WRITE_IF_ABSENT && !w->s3->plain &&
-	    w->call->http.result == 0 && w->call->http.status == 501;
+	return w->conditional && w->call->http.result == 0 &&
+	    w->call->http.status == 501;
 }
 
 static bool
@@ -487,6 +489,8 @@ tags_read(
 	enum outcome outcome;
 
 	s3_run(bucket_of(s3), &call, 1);
+	if (strcmp(call.refusal.code, "NoSuchTagSet") == 0)
+		return HIT; /* so some servers say that there are none */
 	outcome = found(s3, &call, err);
 	if (outcome == HIT && sink_commit(out, err) < 0)
 		return FAILED;
@@ -508,7 +512,7 @@ tags_write(struct s3 *s3, const char *name, const struct s3_tags *tags,
 	digest_bytes(&call.payload, text.data, text.len);
 	s3_run(bucket_of(s3), &call, 1);
 	if (call.http.result == 0 && call.http.status == 204)
-		return HIT; /* so says the real one's predecessor */
+		return HIT; /* some say so */
 	return found(s3, &call, err);
 }
 

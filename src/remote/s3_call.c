@@ -461,7 +461,7 @@ bool
 s3_is_missing(const struct s3_call *call)
 {
 	static const char *const codes[] = { "", "NoSuchKey", "NotFound",
-		"NoSuchTagSet", NULL };
+		NULL };
 
 	return call->http.result == 0 && call->http.status == 404 &&
 	    has_code(call, codes);

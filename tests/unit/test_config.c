@@ -279,6 +279,10 @@ static const struct {
 	  " \"netrc\": false, \"proxy\": \"http://p:3128\", \"timeout\": 5}",
 	    "nginx:http://h?ca=/p/ca.pem?token_file=/p/t?netrc=0"
 	    "?proxy=http://p:3128?timeout=5" },
+	{ "{\"s3\": \"b\", \"profile\": \"ci\", \"ca\": \"ca.pem\","
+	  " \"timeout\": 5, \"part_size\": \"8 MiB\", \"usage\": true}",
+	    "s3:s3://b?profile=ci?ca=/p/ca.pem?timeout=5?part_size=8388608"
+	    "?usage=1" },
 	{ "{\"s3\": \"s3://b/p?small=1KiB\", \"region\": \"x\"}",
 	    "small<1024(s3:s3://b/p?region=x)" },
 	{ "{\"levels\": [{\"location\": {\"small\": \"redis://h\","
