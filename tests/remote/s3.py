@@ -242,7 +242,7 @@ def contract(server, url, which="*", **env):
 
 def test_keeps_the_contract_over_tls_by_name_with_usage(server, folder):
     contract(server, f"s3://tarn/tls/{{}}?endpoint=https://localhost:{server.tls}&ca={server.ca}&style=virtual&usage=1&region=eu-central-1",
-             "@(gives_back|forgets|keeps_labels|lists_what|answers_batches)*")
+             "@(gives_back|forgets|keeps_labels|lists_what)*")
 
 
 def test_trusts_no_other_certificate(server, folder):
