@@ -1,5 +1,6 @@
 /* What needs no server that answers: waiting, and what is said of answers. */
 #include <arpa/inet.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -89,6 +90,35 @@ Test(http, waits_as_long_as_it_is_told_to)
 	check(strstr(err.text, "nothing moved for 1 s"));
 	check(now_us() - began >= 1000000);
 	check(now_us() - began < 5000000);
+	location_close(loc);
+}
+
+static void *
+answer_junk(void *arg)
+{
+	static const char junk[] = "what is HTTP?\r\n\r\n";
+	int peer = accept(*(int *)arg, NULL, NULL);
+	char head[4096];
+
+	check(recv(peer, head, sizeof(head), 0) > 0);
+	check_int(send(peer, junk, sizeof(junk), 0), sizeof(junk));
+	close(peer);
+	return NULL;
+}
+
+Test(http, takes_nothing_else_for_http)
+{
+	struct key key = { .space = KEY_INDEX };
+	struct error err = { 0 };
+	uint16_t port;
+	auto_close int fd = silent_port(&port);
+	struct location *loc = open_at(port, "");
+	pthread_t peer;
+
+	check_int(pthread_create(&peer, NULL, answer_junk, &fd), 0);
+	check_int(location_read(loc, &key, sink_null(), &err), FAILED);
+	check_int(err.kind, ERROR_CORRUPT);
+	check_int(pthread_join(peer, NULL), 0);
 	location_close(loc);
 }
 
