@@ -3,15 +3,15 @@
 compiler and the libraries (CC, CFLAGS, LDFLAGS); with neither, it does both."""
 import glob, os, subprocess, sys
 
-PROGRAMS = {"exec": "tarn-exec", "cli": "tarn"}  # by their folders in src/
+PROGRAMS = {"exec": "tarn-exec", "cli": "tarn", "daemon": "tarnd"}  # by their folders in src/
 LIBRARIES = {  # as pkg-config knows them, by the part that needs them
     "core": "libprotobuf-c libcrypto yaml-0.1",
     "cli": "libprotobuf-c libcrypto yaml-0.1 libcjson libssl libcurl expat hiredis libssh2 libzstd",
     "test": "libprotobuf-c libcrypto yaml-0.1 libcjson libssl libcurl expat hiredis libssh2 libzstd criterion",
 }
-PARTS = {"tarn-exec": "core", "tarn": "cli"}
+PARTS = {"tarn-exec": "core", "tarn": "cli", "tarnd": "cli"}
 STATIC = {"tarn-exec"}
-REMOTE = ["cli"]  # the folders of those that speak to servers themselves
+REMOTE = ["cli", "daemon"]  # the folders of those that speak to servers themselves
 HEAD = "flags = $flags\nldflags = $ldflags\npart = $part\n"  # subninja would see later values
 
 

@@ -298,7 +298,7 @@ compile(
 		file ? "--config" : NULL, file, NULL };
 	const char *variables[] = { dir, top, NULL };
 
-	return tarn_program_run(words, variables, err);
+	return tarn_program_run(words, variables, TARN_PROGRAM_MS, err);
 }
 
 static int

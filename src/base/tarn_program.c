@@ -16,18 +16,18 @@
 
 #include "base/mem.h"
 
-#define DEADLINE_MS 10000
-
 struct run {
+	const char *name;
+	int within_ms;
 	pid_t pid;
 	int fd; /* its stderr */
 	char said[512];
 	size_t len;
 };
 
-/* The `tarn` beside our own file; or just "tarn". The caller frees it. */
+/* The one beside our own file; or just its name. The caller frees it. */
 static char *
-program_path(void)
+program_path(const char *name)
 {
 	char self[PATH_MAX];
 	ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
@@ -39,10 +39,10 @@ program_path(void)
 		slash = strrchr(self, '/');
 		if (slash) {
 			*slash = '\0';
-			path = xasprintf("%s/tarn", self);
+			path = xasprintf("%s/%s", self, name);
 		}
 	}
-	return path && access(path, X_OK) == 0 ? take(path) : xstrdup("tarn");
+	return path && access(path, X_OK) == 0 ? take(path) : xstrdup(name);
 }
 
 static bool
@@ -83,7 +83,7 @@ static int
 spawn(struct run *run, const char *const *words, const char *const *variables,
     int pipe_end)
 {
-	auto_free char *path = program_path();
+	auto_free char *path = program_path(run->name);
 	auto_free char **env = environment_with(variables);
 	posix_spawn_file_actions_t files;
 	char *const *argv;
@@ -94,6 +94,7 @@ spawn(struct run *run, const char *const *words, const char *const *variables,
 	posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
 	posix_spawn_file_actions_addopen(&files, 1, "/dev/null", O_WRONLY, 0);
 	posix_spawn_file_actions_adddup2(&files, pipe_end, 2);
+	posix_spawn_file_actions_addclosefrom_np(&files, 3);
 	sys = posix_spawnp(&run->pid, path, &files, NULL, argv, env);
 	posix_spawn_file_actions_destroy(&files);
 	return sys;
@@ -112,7 +113,7 @@ now_ms(void)
 static int
 listen_to(struct run *run)
 {
-	int64_t end = now_ms() + DEADLINE_MS;
+	int64_t end = now_ms() + run->within_ms;
 	struct pollfd wait = { .fd = run->fd, .events = POLLIN };
 	char chunk[512];
 
@@ -140,16 +141,16 @@ listen_to(struct run *run)
 static int
 report(struct run *run, int status, struct error *err)
 {
-	static const char prefix[] = "tarn: ";
+	auto_free char *prefix = xasprintf("%s: ", run->name);
 	char *said = run->said;
 
 	said[run->len] = '\0';
 	said[strcspn(said, "\n")] = '\0';
-	if (strncmp(said, prefix, sizeof(prefix) - 1) == 0)
-		said += sizeof(prefix) - 1;
+	if (strncmp(said, prefix, strlen(prefix)) == 0)
+		said += strlen(prefix);
 	if (*said)
 		return error_set(err, ERROR_USAGE, "%s", said);
-	return error_set(err, ERROR_SYSTEM, "'tarn' ended with %s %d",
+	return error_set(err, ERROR_SYSTEM, "'%s' ended with %s %d", run->name,
 	    WIFSIGNALED(status) ? "signal" : "status",
 	    WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
 }
@@ -164,18 +165,19 @@ await(struct run *run, struct error *err)
 		kill(run->pid, SIGKILL);
 	while (waitpid(run->pid, &status, 0) < 0) {
 		if (errno != EINTR)
-			return error_errno(err, "cannot wait for 'tarn'");
+			return error_errno(err, "cannot wait for '%s'", run->name);
 	}
 	if (late)
-		return error_set(err, ERROR_SYSTEM, "'tarn' takes too long");
+		return error_set(
+		    err, ERROR_SYSTEM, "'%s' takes too long", run->name);
 	return status == 0 ? 0 : report(run, status, err);
 }
 
 int
-tarn_program_run(
-    const char *const *words, const char *const *variables, struct error *err)
+tarn_program_run(const char *const *words, const char *const *variables,
+    int within_ms, struct error *err)
 {
-	struct run run = { 0 };
+	struct run run = { .name = words[0], .within_ms = within_ms };
 	int ends[2], sys;
 
 	if (pipe2(ends, O_CLOEXEC) < 0)
@@ -186,7 +188,7 @@ tarn_program_run(
 	run.fd = in;
 	if (sys != 0) {
 		errno = sys;
-		return error_errno(err, "cannot run 'tarn'");
+		return error_errno(err, "cannot run '%s'", run.name);
 	}
 	return await(&run, err);
 }

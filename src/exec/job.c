@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "exec/rules.h"
 #include "exec/told.h"
+#include "locations/daemon.h"
 #include "report/event.h"
 #include "trace/classify.h"
 
@@ -180,6 +181,15 @@ open_default(struct job *job)
 	return tree;
 }
 
+/* What an outer tarn-exec watches may start nobody who stays. */
+static enum daemon_use
+daemon_use_of(const struct job *job)
+{
+	if (job->options.offline)
+		return DAEMON_OFF;
+	return job->nest.mode == NEST_NONE ? DAEMON_START : DAEMON_JOIN;
+}
+
 static void
 open_cache(struct job *job)
 {
@@ -189,6 +199,7 @@ open_cache(struct job *job)
 		job_note(job, "neither TARN_DIR nor HOME is set");
 		return;
 	}
+	daemon_set_up(job->tarn_dir, daemon_use_of(job));
 	if (config_find(job->tarn_dir, job->root, job->options.config,
 	        &job->config, &err) != 0)
 		job_note(job, "%s", err.text);
@@ -367,15 +378,22 @@ add_leaf(void *arg, struct location *leaf)
 	const struct location_counts *counts = &leaf->counts;
 	struct buf *to = arg;
 
-	if (counts->reads == 0 && counts->writes == 0 && counts->errors == 0)
+	if (counts->reads == 0 && counts->writes == 0 && !leaf->trouble)
 		return;
 	buf_addf(to, "%s{\"name\":", to->len > 1 ? "," : "");
 	json_text(to, leaf->label);
 	buf_addf(to,
 	    ",\"reads\":%u,\"hits\":%u,\"writes\":%u,\"errors\":%u,"
-	    "\"us\":%llu}",
+	    "\"us\":%llu",
 	    counts->reads, counts->hits, counts->writes, counts->errors,
 	    (unsigned long long)counts->us);
+	if (counts->skipped)
+		buf_addf(to, ",\"skipped\":%u", counts->skipped);
+	if (leaf->trouble) {
+		json_name(to, "trouble");
+		json_text(to, leaf->trouble);
+	}
+	buf_add(to, "}", 1);
 }
 
 static void

@@ -203,23 +203,10 @@ try_list(void *arg, struct location *leaf, const char *data, size_t size)
 }
 
 static void
-add_errors(void *arg, struct location *leaf)
+note_trouble(void *arg, struct location *leaf)
 {
-	*(uint32_t *)arg += leaf->counts.errors;
-}
-
-/* Leaves that failed were passed over: one question more tells why. */
-static void
-note_failure(struct job *job, const struct key *key)
-{
-	auto_sink *out = sink_null();
-	struct error err = { 0 };
-	uint32_t errors = 0;
-
-	location_each_leaf(job->tree, add_errors, &errors);
-	if (errors > 0 && !job->note[0] &&
-	    location_read(job->tree, key, out, &err) == FAILED)
-		job_note(job, "%s", err.text);
+	if (leaf->trouble && strcmp(leaf->trouble, "offline") != 0)
+		job_note(arg, "'%s': %s", leaf->label, leaf->trouble);
 }
 
 void
@@ -236,5 +223,5 @@ lookup(struct job *job)
 	job->found =
 	    location_read_each(job->tree, &key, RECORD_MAX, try_list, &search);
 	if (!job->found)
-		note_failure(job, &key);
+		location_each_leaf(job->tree, note_trouble, job);
 }

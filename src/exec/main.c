@@ -16,6 +16,7 @@
 #include "exec/job.h"
 #include "exec/told.h"
 #include "exec/watch.h"
+#include "locations/daemon.h"
 
 /* ---- running ---- */
 
@@ -238,6 +239,23 @@ has_ended(struct job *job, int status)
 	mem_exhausted = exhausted_after;
 }
 
+static void
+wake_for(void *arg, struct location *leaf)
+{
+	if (leaf->kind->remote)
+		daemon_wake();
+}
+
+/* Processes of the command can't start it, since they are watched. And nobody who
+ * stays behind may seem to be its client. */
+static void
+see_to_daemon(struct job *job)
+{
+	if (job->tree)
+		location_each_leaf(job->tree, wake_for, NULL);
+	daemon_hang_up();
+}
+
 #define NOT_RUN (-1) /* is no wait status */
 
 /* Run it, watched if that can lead to anything. The wait status, or NOT_RUN if
@@ -275,6 +293,7 @@ run(struct job *job, struct trace *trace)
 		.out.fd = -1,
 		.err.fd = -1,
 	};
+	see_to_daemon(job);
 	status = watch_command(job, trace, &err);
 	if (status > 0)
 		return NOT_RUN;

@@ -43,9 +43,8 @@ kind_named(const char *name)
 	return NULL;
 }
 
-/* The place as it may be shown. The caller frees it. */
-static char *
-label_of(const Tarn__Location *config)
+char *
+location_place(const Tarn__Location *config)
 {
 	const char *place = config->place, *host = strstr(place, "://"), *at;
 
@@ -72,7 +71,7 @@ location_open(const Tarn__Location *config, struct error *err)
 	}
 	loc = kind->open(config, err);
 	if (loc && !loc->label)
-		loc->label = label_of(config);
+		loc->label = location_place(config);
 	return loc;
 }
 
@@ -82,6 +81,7 @@ location_close(struct location *loc)
 	if (!loc)
 		return;
 	free(loc->label);
+	free(loc->trouble);
 	loc->kind->close(loc);
 }
 
@@ -135,19 +135,38 @@ now_us(void)
 #define SLOW_US 500000
 #define REST_US 10000000
 
+static void
+count_time(struct location *loc, uint64_t start, bool failed)
+{
+	uint64_t now = now_us();
+
+	loc->counts.us += now - start;
+	if (failed && now - start >= SLOW_US)
+		loc->rest_until = now + REST_US;
+}
+
+/* What a leaf said when it FAILED. */
+static void
+count_failure(struct location *loc, const struct error *err)
+{
+	bool skipped = err->kind == ERROR_SKIPPED;
+
+	loc->counts.errors += !skipped;
+	loc->counts.skipped += skipped;
+	if (!loc->trouble)
+		loc->trouble = xstrdup(err->text);
+}
+
 /* Add the time since `start`; composites only pass questions on. */
 static enum outcome
-counted(struct location *loc, uint64_t start, enum outcome outcome)
+counted(struct location *loc, uint64_t start, enum outcome outcome,
+    const struct error *err)
 {
-	uint64_t now;
-
 	if (!is_leaf(loc))
 		return outcome;
-	now = now_us();
-	loc->counts.us += now - start;
-	loc->counts.errors += outcome == FAILED;
-	if (outcome == FAILED && now - start >= SLOW_US)
-		loc->rest_until = now + REST_US;
+	count_time(loc, start, outcome == FAILED);
+	if (outcome == FAILED)
+		count_failure(loc, err);
 	return outcome;
 }
 
@@ -156,20 +175,27 @@ rests(const struct location *loc, uint64_t now, struct error *err)
 {
 	if (now >= loc->rest_until)
 		return false;
-	error_set(err, ERROR_UNREACHABLE,
+	error_set(err, ERROR_SKIPPED,
 	    "'%s' is not asked for a while: it took long to fail", loc->label);
 	return true;
 }
 
 static void
-count_read(struct location *loc, enum outcome outcome)
+count_read(struct location *loc, enum outcome outcome, const struct error *err)
 {
-	if (!is_leaf(loc))
+	if (!is_leaf(loc) || (outcome == FAILED && err->kind == ERROR_SKIPPED))
 		return;
 	loc->counts.reads++;
 	loc->counts.hits += outcome == HIT;
 	if (outcome == HIT)
 		loc->served = loc;
+}
+
+static void
+count_write(struct location *loc, enum outcome outcome, const struct error *err)
+{
+	loc->counts.writes +=
+	    is_leaf(loc) && (outcome != FAILED || err->kind != ERROR_SKIPPED);
 }
 
 static bool
@@ -210,8 +236,8 @@ location_read(struct location *loc, const struct key *key, struct sink *out,
 	    : must_verify(loc, key) ? read_verified(loc, key, out, err)
 	                            : loc->kind->read(loc, key, out, err);
 
-	count_read(loc, outcome);
-	return counted(loc, start, outcome);
+	count_read(loc, outcome, err);
+	return counted(loc, start, outcome, err);
 }
 
 enum outcome
@@ -219,13 +245,16 @@ location_write(struct location *loc, const struct key *key, struct source *in,
     enum write_mode mode, struct error *err)
 {
 	uint64_t start = now_us();
+	enum outcome outcome;
 
 	err->kind = ERROR_NONE;
 	err->text[0] = '\0';
-	loc->counts.writes += is_leaf(loc);
-	return counted(loc, start,
+	outcome = counted(loc, start,
 	    rests(loc, start, err) ? FAILED
-	                           : loc->kind->write(loc, key, in, mode, err));
+	                           : loc->kind->write(loc, key, in, mode, err),
+	    err);
+	count_write(loc, outcome, err);
+	return outcome;
 }
 
 enum outcome
@@ -236,7 +265,8 @@ location_contains(
 
 	return counted(loc, start,
 	    rests(loc, start, err) ? FAILED
-	                           : loc->kind->contains(loc, key, err));
+	                           : loc->kind->contains(loc, key, err),
+	    err);
 }
 
 enum outcome
@@ -247,7 +277,8 @@ location_remove(struct location *loc, const struct key *key, struct error *err)
 	if (!loc->kind->remove)
 		return MISS;
 	return counted(loc, start,
-	    rests(loc, start, err) ? FAILED : loc->kind->remove(loc, key, err));
+	    rests(loc, start, err) ? FAILED : loc->kind->remove(loc, key, err),
+	    err);
 }
 
 enum outcome
@@ -258,7 +289,8 @@ location_touch(struct location *loc, const struct key *key, struct error *err)
 	if (!loc->kind->touch)
 		return MISS;
 	return counted(loc, start,
-	    rests(loc, start, err) ? FAILED : loc->kind->touch(loc, key, err));
+	    rests(loc, start, err) ? FAILED : loc->kind->touch(loc, key, err),
+	    err);
 }
 
 int
@@ -279,7 +311,8 @@ location_add_labels(struct location *loc, const struct key *key,
 	return counted(loc, start,
 	    rests(loc, start, err)
 	        ? FAILED
-	        : loc->kind->add_labels(loc, key, labels, err));
+	        : loc->kind->add_labels(loc, key, labels, err),
+	    err);
 }
 
 enum outcome
@@ -292,7 +325,8 @@ location_labels(struct location *loc, const struct key *key,
 		return MISS;
 	return counted(loc, start,
 	    rests(loc, start, err) ? FAILED
-	                           : loc->kind->labels(loc, key, fn, arg, err));
+	                           : loc->kind->labels(loc, key, fn, arg, err),
+	    err);
 }
 
 int
@@ -313,28 +347,25 @@ read_one(struct location *loc, struct location_read_request *request)
 	request->served = request->outcome == HIT ? loc->served : NULL;
 }
 
-static void
-count_batch(struct location *loc, uint64_t start, uint32_t failed)
-{
-	(void)counted(loc, start, failed ? FAILED : HIT);
-	loc->counts.errors += failed ? failed - 1 : 0;
-}
-
 /* A leaf's own batch is counted as so many reads in the time of all. */
 static void
 count_read_batch(struct location *loc, uint64_t start,
     struct location_read_request *requests, size_t count)
 {
-	uint32_t failed = 0;
+	bool failed = false;
 
 	if (!is_leaf(loc))
 		return;
 	for (size_t i = 0; i < count; i++) {
-		count_read(loc, requests[i].outcome);
-		failed += requests[i].outcome == FAILED;
+		bool fails = requests[i].outcome == FAILED;
+
+		count_read(loc, requests[i].outcome, &requests[i].err);
+		if (fails)
+			count_failure(loc, &requests[i].err);
+		failed |= fails;
 		requests[i].served = requests[i].outcome == HIT ? loc : NULL;
 	}
-	count_batch(loc, start, failed);
+	count_time(loc, start, failed);
 }
 
 /* The batch of a remote leaf: each sink behind one that verifies. */
@@ -387,7 +418,7 @@ location_write_batch(
     struct location *loc, struct location_write_request *requests, size_t count)
 {
 	uint64_t start = now_us();
-	uint32_t failed = 0;
+	bool failed = false;
 
 	for (size_t i = 0; i < count; i++) {
 		requests[i].err.kind = ERROR_NONE;
@@ -397,10 +428,15 @@ location_write_batch(
 		loc->kind->write_batch(loc, requests, count);
 		if (!is_leaf(loc))
 			return;
-		loc->counts.writes += (uint32_t)count;
-		for (size_t i = 0; i < count; i++)
-			failed += requests[i].outcome == FAILED;
-		count_batch(loc, start, failed);
+		for (size_t i = 0; i < count; i++) {
+			bool fails = requests[i].outcome == FAILED;
+
+			count_write(loc, requests[i].outcome, &requests[i].err);
+			if (fails)
+				count_failure(loc, &requests[i].err);
+			failed |= fails;
+		}
+		count_time(loc, start, failed);
 		return;
 	}
 	for (size_t i = 0; i < count; i++) {
@@ -417,7 +453,7 @@ location_contains_batch(struct location *loc,
 {
 	uint64_t start = now_us();
 	bool at_once = loc->kind->contains_batch && start >= loc->rest_until;
-	uint32_t failed = 0;
+	bool failed = false;
 
 	for (size_t i = 0; i < count && !at_once; i++)
 		requests[i].outcome =
@@ -427,9 +463,14 @@ location_contains_batch(struct location *loc,
 	loc->kind->contains_batch(loc, requests, count);
 	if (!is_leaf(loc))
 		return;
-	for (size_t i = 0; i < count; i++)
-		failed += requests[i].outcome == FAILED;
-	count_batch(loc, start, failed);
+	for (size_t i = 0; i < count; i++) {
+		bool fails = requests[i].outcome == FAILED;
+
+		if (fails)
+			count_failure(loc, &requests[i].err);
+		failed |= fails;
+	}
+	count_time(loc, start, failed);
 }
 
 /* ---- leaf by leaf ---- */

@@ -239,6 +239,8 @@ struct location_kind {
  */
 struct location_counts {
 	uint32_t reads, hits, writes, errors;
+	uint32_t
+	    skipped; /* what FAILED with ERROR_SKIPPED, and is in no other */
 	uint64_t us; /* time spent, microseconds */
 };
 
@@ -257,6 +259,9 @@ struct location {
 	 * next ten: everything FAILED at once.
 	 */
 	uint64_t rest_until;
+
+	/* What went wrong first, or why it was not asked; of a leaf; owned. */
+	char *trouble;
 };
 
 /*
@@ -266,6 +271,9 @@ struct location {
  */
 struct location *location_open(const Tarn__Location *config, struct error *err);
 void location_close(struct location *loc); /* NULL is fine */
+
+/* A leaf's place as it may be shown. The caller frees it. */
+char *location_place(const Tarn__Location *config);
 
 /*
  * Who asks stops waiting at this time (CLOCK_MONOTONIC, microseconds; 0: never).

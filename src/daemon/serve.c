@@ -1,0 +1,721 @@
+#include "daemon/serve.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/version.h"
+#include "daemon/far.h"
+#include "daemon/uploads.h"
+#include "store/record.h"
+
+#define GREETING_US 2000000
+#define PIECE_US 10000000     /* for the client to take or send the next */
+#define UNHURRIED_US 30000000 /* for a server, when nobody said how long */
+#define PLACES 64             /* locations of one client */
+
+struct client {
+	struct server *server;
+	struct wire *wire;
+	struct action *action;
+	struct far *far[PLACES]; /* by their numbers on this connection */
+	uint32_t number[PLACES];
+	size_t places;
+};
+
+/* ---- words ---- */
+
+static int64_t
+soon(void)
+{
+	return clock_us() + PIECE_US;
+}
+
+static int
+answer(struct client *client, size_t item, enum outcome outcome,
+    const struct error *why, struct error *err)
+{
+	Tarn__DaemonAnswer to;
+
+	tarn__daemon_answer__init(&to);
+	to.item = (uint32_t)item;
+	to.outcome = outcome;
+	if (why && outcome <= DECLINED && why->text[0]) {
+		to.text = (char *)(uintptr_t)why->text;
+		to.skipped = why->kind == ERROR_SKIPPED;
+		to.error = to.skipped ? ERROR_UNREACHABLE : why->kind;
+	}
+	return wire_send(client->wire, &to.base, soon(), err);
+}
+
+static int
+answer_all(struct client *client, const Tarn__DaemonRequest *request,
+    enum outcome outcome, const struct error *why, struct error *err)
+{
+	for (size_t i = 0; i < request->n_keys; i++) {
+		if (answer(client, i, outcome, why, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* ---- reading ---- */
+
+struct reading;
+
+/* Of one item: to the client, in pieces. */
+struct item {
+	struct sink base;
+	struct reading *reading;
+	uint32_t number;
+	uint64_t size;
+	struct buf head; /* of an index value: it may be a record */
+};
+
+struct reading {
+	struct client *client;
+	struct location *loc; /* that is read from */
+	int64_t start, until; /* the client waits */
+	uint64_t received;    /* bytes of all items */
+	bool hung_up;
+	struct item item[WIRE_KEYS];
+	struct location_read_request asked[WIRE_KEYS];
+	size_t index[WIRE_KEYS], count;
+};
+
+static struct item *
+item_of(struct sink *base)
+{
+	return container_of(base, struct item, base);
+}
+
+/* As long as bytes come fast enough, it may go on. */
+static int64_t
+deadline_of(const struct reading *reading)
+{
+	int64_t limit = reading->start + FAR_FIRST_US +
+	    (int64_t)(reading->received * 1000000 / FAR_RATE);
+
+	return limit < reading->until ? limit : reading->until;
+}
+
+static int
+item_write(struct sink *base, const void *data, size_t size, struct error *err)
+{
+	struct item *item = item_of(base);
+	struct reading *reading = item->reading;
+
+	item->size += size;
+	reading->received += size;
+	if (reading->loc)
+		location_set_deadline(reading->loc, deadline_of(reading));
+	if (item->head.len + size <= RECORD_MAX &&
+	    reading->asked[0].key.space == KEY_INDEX)
+		buf_add(&item->head, data, size);
+	if (wire_send_data(reading->client->wire, item->number, data, size,
+	        soon(), err) == 0)
+		return 0;
+	reading->hung_up = true;
+	return -1;
+}
+
+static int
+item_reset(struct sink *base, struct error *err)
+{
+	if (item_of(base)->size == 0)
+		return 0;
+	return error_set(
+	    err, ERROR_SYSTEM, "a part of it is on its way already");
+}
+
+static int
+item_commit(struct sink *base, struct error *err)
+{
+	return 0;
+}
+
+static void
+item_close(struct sink *base)
+{
+	buf_release(&item_of(base)->head);
+}
+
+static const struct sink_ops item_ops = { .write = item_write,
+	.reset = item_reset,
+	.commit = item_commit,
+	.close = item_close };
+
+/* What waits to be uploaded is there for readers. */
+static bool
+read_waiting(struct reading *reading, struct far *far, const struct key *key,
+    size_t i, struct error *err)
+{
+	uint64_t start, size;
+	auto_close int fd = uploads_find(far, key, &start, &size);
+	auto_source *in = NULL;
+
+	if (fd < 0)
+		return false;
+	in = parcel_source(fd, start, size);
+	if (stream_copy(in, &reading->item[i].base, err) == 0)
+		(void)answer(reading->client, i, HIT, NULL, err);
+	else
+		(void)answer(reading->client, i, FAILED, err, err);
+	return true;
+}
+
+/* What the run took, if this is a record. */
+static uint64_t
+saved_us(const struct key *key, const struct buf *value)
+{
+	struct record record;
+	struct error err;
+	uint64_t us;
+
+	if (key->space != KEY_INDEX ||
+	    record_decode(
+	        &record, &key->digest, value->data, value->len, &err) < 0)
+		return 0;
+	us = record.wall_us;
+	record_release(&record);
+	return us;
+}
+
+static void
+note_read(struct far *far, const struct reading *reading)
+{
+	bool lookup = false, hit = false;
+	uint64_t saved = 0;
+
+	for (size_t i = 0; i < reading->count; i++) {
+		const struct location_read_request *asked = &reading->asked[i];
+		const struct item *item = &reading->item[reading->index[i]];
+
+		hit |= asked->outcome == HIT;
+		lookup |=
+		    asked->key.space == KEY_INDEX || asked->outcome != HIT;
+		if (asked->outcome == HIT)
+			saved += saved_us(&asked->key, &item->head);
+	}
+	if (lookup)
+		far_charge(far, reading->start, saved);
+	if (hit)
+		far_measure(
+		    far, reading->received, clock_us() - reading->start);
+	far_lock();
+	for (size_t i = 0; i < reading->count; i++) {
+		far->counts.reads++;
+		far->counts.hits += reading->asked[i].outcome == HIT;
+	}
+	far_unlock();
+}
+
+/* What went wrong with the server; NULL: nothing. */
+static const struct error *
+trouble(const struct reading *reading)
+{
+	for (size_t i = 0; i < reading->count; i++) {
+		if (reading->asked[i].outcome == FAILED)
+			return &reading->asked[i].err;
+	}
+	return NULL;
+}
+
+static int
+read_from(struct far *far, struct reading *reading, struct error *err)
+{
+	struct client *client = reading->client;
+	struct location *loc =
+	    far_borrow(far, deadline_of(reading), &reading->asked[0].err);
+	struct error why = reading->asked[0].err;
+
+	for (size_t i = 0; i < reading->count && !loc; i++) {
+		if (answer(client, reading->index[i], FAILED, &why, err) < 0)
+			return -1;
+	}
+	if (!loc) {
+		far_charge(far, reading->start, 0);
+		return 0;
+	}
+	reading->loc = loc;
+	location_set_deadline(loc, deadline_of(reading));
+	location_read_batch(loc, reading->asked, reading->count);
+	location_set_deadline(loc, 0);
+	reading->loc = NULL;
+	note_read(far, reading);
+	far_return(far, loc, trouble(reading),
+	    !reading->hung_up &&
+	        reading->until - reading->start >= FAR_FIRST_US);
+	for (size_t i = 0; i < reading->count; i++) {
+		if (answer(client, reading->index[i], reading->asked[i].outcome,
+		        &reading->asked[i].err, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int64_t
+until(const Tarn__DaemonRequest *request)
+{
+	uint64_t wait = request->wait_us;
+
+	return clock_us() +
+	    (int64_t)(wait && wait < UNHURRIED_US ? wait : UNHURRIED_US);
+}
+
+static int
+handle_read(struct client *client, struct far *far,
+    const Tarn__DaemonRequest *request, struct error *err)
+{
+	struct reading *reading = xmalloc(sizeof(*reading));
+	int rc = 0;
+
+	reading->client = client;
+	reading->loc = NULL;
+	reading->start = clock_us();
+	reading->until = until(request);
+	reading->received = 0;
+	reading->hung_up = false;
+	reading->count = 0;
+	for (size_t i = 0; i < request->n_keys && rc == 0; i++) {
+		struct location_read_request *asked =
+		    &reading->asked[reading->count];
+
+		reading->item[i] = (struct item){ .base = { &item_ops },
+			.reading = reading,
+			.number = (uint32_t)i,
+			.head = BUF_INIT };
+		*asked = (struct location_read_request){
+			.out = &reading->item[i].base
+		};
+		rc = wire_key(request->keys[i], &asked->key, err);
+		reading->index[reading->count] = i;
+		if (rc == 0 && !read_waiting(reading, far, &asked->key, i, err))
+			reading->count++;
+	}
+	if (rc == 0 && reading->count > 0)
+		rc = read_from(far, reading, err);
+	for (size_t i = 0; i < request->n_keys && rc == 0; i++)
+		item_close(&reading->item[i].base);
+	free(reading);
+	return rc;
+}
+
+/* ---- writing ---- */
+
+/* All bytes of one item; -1: the connection is of no use any more. */
+static int
+receive_value(struct client *client, size_t item, uint64_t size,
+    struct uploading *up, struct error *why, bool *lost, struct error *err)
+{
+	struct wire_frame frame;
+
+	while (size > 0) {
+		int rc = wire_next(client->wire, &frame, soon(), err);
+
+		if (rc <= 0)
+			return -1;
+		if (frame.is_message || frame.item != item ||
+		    frame.size > size || frame.size == 0)
+			return error_set(err, ERROR_CORRUPT,
+			    "expected %llu bytes more of a value",
+			    (unsigned long long)size);
+		size -= frame.size;
+		if (!*lost &&
+		    parcel_add(&up->writer, frame.data, frame.size, why) < 0)
+			*lost = true;
+	}
+	return 0;
+}
+
+static int
+write_one(struct client *client, size_t item, uint64_t size,
+    struct uploading *up, struct error *err)
+{
+	struct error why = { 0 };
+	bool lost = false;
+	int rc = receive_value(client, item, size, up, &why, &lost, err);
+
+	if (rc < 0 || lost)
+		uploads_forget(up);
+	else if (uploads_add(up, &why) < 0)
+		lost = true;
+	if (rc < 0)
+		return -1;
+	return answer(client, item, lost ? FAILED : STORED, &why, err);
+}
+
+static int
+handle_write(struct client *client, struct far *far,
+    const Tarn__DaemonRequest *request, struct error *err)
+{
+	struct uploading *up = xrealloc(NULL, request->n_keys, sizeof(*up));
+	bool *wanted = xmalloc(request->n_keys + 1);
+	size_t begun = 0;
+	int rc = 0;
+
+	for (; begun < request->n_keys && rc == 0; begun++) {
+		const Tarn__DaemonKey *from = request->keys[begun];
+		struct error why = { 0 };
+		enum outcome outcome = FAILED;
+		struct key key;
+
+		wanted[begun] = false;
+		rc = wire_key(from, &key, err);
+		if (rc == 0)
+			outcome =
+			    uploads_begin(&up[begun], far, client->action, &key,
+			        from->size, (enum write_mode)from->mode, &why);
+		wanted[begun] = rc == 0 && outcome == HIT;
+		if (rc == 0)
+			rc = answer(client, begun,
+			    wanted[begun]         ? (enum outcome)WIRE_SEND
+			        : outcome == KEPT ? STORED
+			                          : outcome,
+			    &why, err);
+	}
+	for (size_t i = 0; i < begun; i++) {
+		if (wanted[i] && rc == 0)
+			rc = write_one(
+			    client, i, request->keys[i]->size, &up[i], err);
+		else if (wanted[i])
+			uploads_forget(&up[i]);
+	}
+	free(wanted);
+	free(up);
+	return rc;
+}
+
+/* ---- other questions ---- */
+
+typedef enum outcome question_fn(
+    struct location *loc, const struct key *key, struct error *err);
+
+static enum outcome
+ask_far(struct location *loc, question_fn *fn, const struct key *key,
+    struct error *failure, struct error *why)
+{
+	enum outcome outcome = fn(loc, key, why);
+
+	if (outcome == FAILED)
+		*failure = *why;
+	return outcome;
+}
+
+static int
+ask_each(struct client *client, struct far *far,
+    const Tarn__DaemonRequest *request, question_fn *fn, struct error *err)
+{
+	int64_t start = clock_us(), end = until(request);
+	int64_t limit = start + FAR_FIRST_US;
+	struct error failure = { 0 };
+	struct location *loc;
+	int rc = 0;
+
+	if (end < limit)
+		limit = end;
+	loc = far_borrow(far, limit, &failure);
+	if (!loc)
+		return answer_all(client, request, FAILED, &failure, err);
+	for (size_t i = 0; i < request->n_keys && rc == 0; i++) {
+		struct error why = { 0 };
+		struct key key;
+		enum outcome outcome = HIT;
+
+		location_set_deadline(loc, limit);
+		rc = wire_key(request->keys[i], &key, err);
+		if (rc == 0 && failure.kind == ERROR_NONE)
+			outcome = ask_far(loc, fn, &key, &failure, &why);
+		if (failure.kind != ERROR_NONE)
+			outcome = FAILED;
+		if (rc == 0)
+			rc = answer(client, i, outcome,
+			    outcome == FAILED ? &failure : &why, err);
+	}
+	location_set_deadline(loc, 0);
+	far_charge(far, start, 0);
+	far_return(far, loc, failure.kind == ERROR_NONE ? NULL : &failure,
+	    end - start >= FAR_FIRST_US);
+	return rc;
+}
+
+static int
+handle_contains(struct client *client, struct far *far,
+    const Tarn__DaemonRequest *request, struct error *err)
+{
+	return ask_each(client, far, request, location_contains, err);
+}
+
+static int
+handle_touch(struct client *client, struct far *far,
+    const Tarn__DaemonRequest *request, struct error *err)
+{
+	return ask_each(client, far, request, location_touch, err);
+}
+
+static int
+handle_remove(struct client *client, struct far *far,
+    const Tarn__DaemonRequest *request, struct error *err)
+{
+	struct key key;
+
+	for (size_t i = 0; i < request->n_keys; i++) {
+		if (wire_key(request->keys[i], &key, err) < 0)
+			return -1;
+		(void)uploads_remove(far, &key);
+	}
+	return ask_each(client, far, request, location_remove, err);
+}
+
+static int
+handle_expect(struct client *client, struct far *far,
+    const Tarn__DaemonRequest *request, struct error *err)
+{
+	Tarn__DaemonAnswer to;
+
+	tarn__daemon_answer__init(&to);
+	to.outcome = HIT;
+	to.number = far_expect(far, request->bytes, 1);
+	return wire_send(client->wire, &to.base, soon(), err);
+}
+
+/* ---- questions about us ---- */
+
+static int
+handle_flush(struct client *client, const Tarn__DaemonRequest *request,
+    struct error *err)
+{
+	Tarn__DaemonAnswer to;
+	int64_t forever = (int64_t)1 << 60;
+
+	tarn__daemon_answer__init(&to);
+	to.number = uploads_flush(request->wait_us
+	        ? clock_us() + (int64_t)request->wait_us
+	        : forever);
+	to.outcome = to.number == 0 ? HIT : MISS;
+	return wire_send(client->wire, &to.base, soon(), err);
+}
+
+static void
+describe(struct far *far, Tarn__DaemonPlace *place)
+{
+	int64_t left = (far->retry_us - clock_us()) / 1000000 + 1;
+
+	tarn__daemon_place__init(place);
+	place->label = far->label;
+	place->kind = far->config->kind;
+	place->away = far->away;
+	if (far->away)
+		place->why = far->why.text;
+	place->retry_s = far->away && left > 0 ? (uint64_t)left : 0;
+	place->connections = far->open;
+	place->latency_us = far->latency_us;
+	place->rate = far->rate;
+	place->reads = far->counts.reads;
+	place->hits = far->counts.hits;
+	place->merged = far->counts.merged;
+	place->uploaded = far->counts.uploaded;
+	place->uploaded_bytes = far->counts.uploaded_bytes;
+	place->present = far->counts.present;
+	place->refused = far->counts.refused;
+}
+
+static int
+handle_status(struct client *client, const Tarn__DaemonRequest *request,
+    struct error *err)
+{
+	Tarn__DaemonStatus to;
+	char version[] = TARN_VERSION;
+	struct uploads_sum sum = uploads_sum(NULL);
+	Tarn__DaemonPlace *places = NULL, **at = NULL;
+	size_t n = 0;
+	int rc;
+
+	tarn__daemon_status__init(&to);
+	to.pid = (uint32_t)getpid();
+	to.version = version;
+	to.uptime_s =
+	    (uint64_t)(clock_us() - client->server->started) / 1000000;
+	to.clients = server_clients();
+	to.uploads = sum.count;
+	to.upload_bytes = sum.bytes;
+	to.spool_limit = sum.limit;
+	for (struct far *far = far_next(NULL); far; far = far_next(far))
+		n++;
+	places = xrealloc(NULL, n + 1, sizeof(*places));
+	at = xrealloc(NULL, n + 1, sizeof(*at));
+	n = 0;
+	for (struct far *far = far_next(NULL); far; far = far_next(far)) {
+		far_lock();
+		describe(far, &places[n]);
+		far_unlock();
+		places[n].uploads = uploads_sum(far).count;
+		at[n] = &places[n];
+		n++;
+	}
+	to.n_places = n;
+	to.places = at;
+	rc = wire_send(client->wire, &to.base, soon(), err);
+	free(places);
+	free(at);
+	return rc;
+}
+
+static int
+handle_stop(struct client *client, const Tarn__DaemonRequest *request,
+    struct error *err)
+{
+	Tarn__DaemonAnswer to;
+	int rc;
+
+	tarn__daemon_answer__init(&to);
+	to.outcome = HIT;
+	to.number = uploads_sum(NULL).count;
+	rc = wire_send(client->wire, &to.base, soon(), err);
+	server_stop(client->server);
+	return rc;
+}
+
+/* ---- requests ---- */
+
+typedef int far_fn(struct client *client, struct far *far,
+    const Tarn__DaemonRequest *request, struct error *err);
+typedef int own_fn(struct client *client, const Tarn__DaemonRequest *request,
+    struct error *err);
+
+static const struct {
+	far_fn *far;
+	own_fn *own;
+} handlers[] = {
+	[WIRE_READ] = { handle_read, NULL },
+	[WIRE_WRITE] = { handle_write, NULL },
+	[WIRE_CONTAINS] = { handle_contains, NULL },
+	[WIRE_REMOVE] = { handle_remove, NULL },
+	[WIRE_TOUCH] = { handle_touch, NULL },
+	[WIRE_EXPECT] = { handle_expect, NULL },
+	[WIRE_FLUSH] = { NULL, handle_flush },
+	[WIRE_STATUS] = { NULL, handle_status },
+	[WIRE_STOP] = { NULL, handle_stop },
+};
+
+static struct far *
+far_with(struct client *client, const Tarn__DaemonRequest *request)
+{
+	for (size_t i = 0; i < client->places; i++) {
+		if (client->number[i] == request->location)
+			return client->far[i];
+	}
+	if (!request->opened || !*request->opened->kind ||
+	    client->places == PLACES)
+		return NULL;
+	client->number[client->places] = request->location;
+	return client->far[client->places++] = far_of(request->opened);
+}
+
+static int
+handle(struct client *client, const Tarn__DaemonRequest *request,
+    struct error *err)
+{
+	struct far *far;
+
+	if (request->kind >= sizeof(handlers) / sizeof(*handlers) ||
+	    request->n_keys > WIRE_KEYS)
+		return error_set(err, ERROR_CORRUPT, "no request of ours");
+	if (handlers[request->kind].own)
+		return handlers[request->kind].own(client, request, err);
+	far = far_with(client, request);
+	if (!handlers[request->kind].far || !far)
+		return error_set(err, ERROR_CORRUPT, "no request of ours");
+	return handlers[request->kind].far(client, far, request, err);
+}
+
+static int
+next_request(struct client *client, struct error *err)
+{
+	struct wire_frame frame;
+	int rc = wire_next(client->wire, &frame, 0, err);
+	Tarn__DaemonRequest *request;
+
+	if (rc <= 0)
+		return rc;
+	request = (Tarn__DaemonRequest *)wire_unpack(
+	    &frame, &tarn__daemon_request__descriptor, err);
+	if (!request)
+		return -1;
+	rc = handle(client, request, err);
+	tarn__daemon_request__free_unpacked(request, NULL);
+	return rc < 0 ? -1 : 1;
+}
+
+/* ---- the greeting ---- */
+
+/* Why a client is refused; NULL: it isn't. The caller frees it. */
+static char *
+refusal(const Tarn__DaemonGreeting *theirs)
+{
+	if (theirs->protocol == WIRE_PROTOCOL &&
+	    strcmp(theirs->version, TARN_VERSION) == 0)
+		return NULL;
+	return xasprintf("version %s runs here, and you are %.40s; "
+	                 "'tarn daemon stop' makes room",
+	    TARN_VERSION, theirs->version);
+}
+
+static int
+greet(struct client *client, const Tarn__DaemonGreeting *theirs,
+    struct error *err)
+{
+	Tarn__DaemonGreeting ours;
+	char version[] = TARN_VERSION;
+	auto_free char *why = refusal(theirs);
+
+	tarn__daemon_greeting__init(&ours);
+	ours.protocol = WIRE_PROTOCOL;
+	ours.version = version;
+	ours.pid = (uint32_t)getpid();
+	if (why)
+		ours.refusal = why;
+	if (wire_send(client->wire, &ours.base, soon(), err) < 0)
+		return -1;
+	if (!why)
+		return 0;
+	/* Make way for a new one if nobody else needs us. */
+	if (server_clients() == 1 && uploads_sum(NULL).count == 0)
+		server_stop(client->server);
+	return error_set(err, ERROR_USAGE, "refused: %s", why);
+}
+
+static int
+welcome(struct client *client, struct error *err)
+{
+	Tarn__DaemonGreeting *theirs = (Tarn__DaemonGreeting *)wire_receive(
+	    client->wire, &tarn__daemon_greeting__descriptor,
+	    clock_us() + GREETING_US, err);
+	int rc;
+
+	if (!theirs)
+		return -1;
+	rc = greet(client, theirs, err);
+	if (rc == 0)
+		client->action = action_of(theirs->action);
+	tarn__daemon_greeting__free_unpacked(theirs, NULL);
+	return rc;
+}
+
+void
+serve(struct server *server, struct wire *wire)
+{
+	struct client client = { .server = server, .wire = wire };
+	struct error err = { 0 };
+	int rc = welcome(&client, &err);
+
+	if (rc == 0) {
+		while ((rc = next_request(&client, &err)) > 0)
+			;
+		action_release(client.action);
+	}
+	if (rc < 0)
+		log_info("a client: %s", err.text);
+}

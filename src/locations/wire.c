@@ -1,0 +1,287 @@
+#include "locations/wire.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+#define HEAD 8                  /* bytes of a frame's head */
+#define READ_AT_ONCE (64 << 10) /* bytes */
+
+void
+wire_init(struct wire *wire, int fd)
+{
+	*wire = (struct wire){ .fd = fd, .in = BUF_INIT };
+}
+
+void
+wire_close(struct wire *wire)
+{
+	if (wire->fd >= 0)
+		close(wire->fd);
+	wire->fd = -1;
+	wire->used = 0;
+	buf_release(&wire->in);
+	wire->in = (struct buf)BUF_INIT;
+}
+
+/* 0 when it may go on, -1 when it is too late. */
+static int
+await(int fd, short events, int64_t until, struct error *err)
+{
+	struct pollfd wait = { .fd = fd, .events = events };
+
+	for (;;) {
+		int64_t left = until ? until - clock_us() : -1;
+		int ready;
+
+		if (until && left <= 0)
+			return error_set(err, ERROR_UNREACHABLE,
+			    "the other side says nothing");
+		ready = poll(&wait, 1, until ? (int)(left / 1000 + 1) : -1);
+		if (ready > 0)
+			return 0;
+		if (ready < 0 && errno != EINTR)
+			return error_errno(err, "cannot wait");
+	}
+}
+
+/* ---- sending ---- */
+
+static void
+put_u32(unsigned char *to, uint32_t number)
+{
+	for (size_t i = 0; i < 4; i++)
+		to[i] = (unsigned char)(number >> (8 * i));
+}
+
+static uint32_t
+get_u32(const char *from)
+{
+	uint32_t number = 0;
+
+	for (size_t i = 4; i-- > 0;)
+		number = number << 8 | (unsigned char)from[i];
+	return number;
+}
+
+static void
+advance(struct msghdr *message, size_t sent)
+{
+	while (message->msg_iovlen > 0 && sent >= message->msg_iov->iov_len) {
+		sent -= message->msg_iov->iov_len;
+		message->msg_iov++;
+		message->msg_iovlen--;
+	}
+	if (message->msg_iovlen > 0) {
+		message->msg_iov->iov_base =
+		    (char *)message->msg_iov->iov_base + sent;
+		message->msg_iov->iov_len -= sent;
+	}
+}
+
+static int
+send_frame(struct wire *wire, uint32_t what, const void *data, size_t size,
+    int64_t until, struct error *err)
+{
+	unsigned char head[HEAD];
+	struct iovec parts[2] = { { head, HEAD },
+		{ (void *)(uintptr_t)data, size } };
+	struct msghdr message = { .msg_iov = parts, .msg_iovlen = 2 };
+
+	put_u32(head, (uint32_t)size);
+	put_u32(head + 4, what);
+	while (message.msg_iovlen > 0) {
+		ssize_t sent =
+		    sendmsg(wire->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+		if (sent >= 0)
+			advance(&message, (size_t)sent);
+		else if (errno == EAGAIN) {
+			if (await(wire->fd, POLLOUT, until, err) < 0)
+				return -1;
+		} else if (errno != EINTR) {
+			return error_set(err, ERROR_UNREACHABLE,
+			    "the other side is gone: %s", strerror(errno));
+		}
+	}
+	return 0;
+}
+
+int
+wire_send(struct wire *wire, const ProtobufCMessage *message, int64_t until,
+    struct error *err)
+{
+	size_t size = protobuf_c_message_get_packed_size(message);
+	auto_free uint8_t *data = xmalloc(size);
+
+	if (size > WIRE_MESSAGE)
+		return error_set(
+		    err, ERROR_USAGE, "a message of %zu bytes", size);
+	protobuf_c_message_pack(message, data);
+	return send_frame(wire, 0, data, size, until, err);
+}
+
+int
+wire_send_data(struct wire *wire, uint32_t item, const void *data, size_t size,
+    int64_t until, struct error *err)
+{
+	const char *at = data;
+
+	while (size > 0) {
+		size_t piece = size < WIRE_CHUNK ? size : WIRE_CHUNK;
+
+		if (send_frame(wire, item + 1, at, piece, until, err) < 0)
+			return -1;
+		at += piece;
+		size -= piece;
+	}
+	return 0;
+}
+
+/* ---- receiving ---- */
+
+/* More bytes: 1, or 0 at the end, or -1. */
+static int
+read_more(struct wire *wire, int64_t until, struct error *err)
+{
+	char chunk[READ_AT_ONCE];
+
+	for (;;) {
+		ssize_t got =
+		    recv(wire->fd, chunk, sizeof(chunk), MSG_DONTWAIT);
+
+		if (got > 0) {
+			buf_add(&wire->in, chunk, (size_t)got);
+			return 1;
+		}
+		if (got == 0)
+			return 0;
+		if (errno == EAGAIN) {
+			if (await(wire->fd, POLLIN, until, err) < 0)
+				return -1;
+		} else if (errno != EINTR) {
+			return error_set(err, ERROR_UNREACHABLE,
+			    "the other side is gone: %s", strerror(errno));
+		}
+	}
+}
+
+static void
+drop_used(struct wire *wire)
+{
+	memmove(wire->in.data, wire->in.data + wire->used,
+	    wire->in.len - wire->used);
+	wire->in.len -= wire->used;
+	wire->used = 0;
+}
+
+/* Until `size` bytes are there; 1, or 0 if the end comes before the first, or -1. */
+static int
+fill(struct wire *wire, size_t size, int64_t until, struct error *err)
+{
+	while (wire->in.len < size) {
+		int more = read_more(wire, until, err);
+
+		if (more > 0)
+			continue;
+		if (more == 0 && wire->in.len > 0)
+			return error_set(err, ERROR_UNREACHABLE,
+			    "the other side ended in the middle of a frame");
+		return more;
+	}
+	return 1;
+}
+
+int
+wire_next(struct wire *wire, struct wire_frame *frame, int64_t until,
+    struct error *err)
+{
+	uint32_t size, what;
+	int rc;
+
+	if (wire->used > 0)
+		drop_used(wire);
+	rc = fill(wire, HEAD, until, err);
+	if (rc <= 0)
+		return rc;
+	size = get_u32(wire->in.data);
+	what = get_u32(wire->in.data + 4);
+	if (size > (what ? WIRE_CHUNK : WIRE_MESSAGE) || what > WIRE_KEYS)
+		return error_set(err, ERROR_CORRUPT, "not a frame of ours");
+	rc = fill(wire, HEAD + size, until, err);
+	if (rc <= 0)
+		return rc;
+	wire->used = HEAD + size;
+	*frame = (struct wire_frame){ .is_message = what == 0,
+		.item = what ? what - 1 : 0,
+		.data = wire->in.data + HEAD,
+		.size = size };
+	return 1;
+}
+
+ProtobufCMessage *
+wire_unpack(const struct wire_frame *frame,
+    const ProtobufCMessageDescriptor *type, struct error *err)
+{
+	ProtobufCMessage *message = frame->is_message
+	    ? protobuf_c_message_unpack(
+	          type, NULL, frame->size, (const uint8_t *)frame->data)
+	    : NULL;
+
+	if (!message)
+		error_set(
+		    err, ERROR_CORRUPT, "expected a %s", type->short_name);
+	return message;
+}
+
+ProtobufCMessage *
+wire_receive(struct wire *wire, const ProtobufCMessageDescriptor *type,
+    int64_t until, struct error *err)
+{
+	struct wire_frame frame;
+	int rc = wire_next(wire, &frame, until, err);
+
+	if (rc == 0)
+		error_set(err, ERROR_UNREACHABLE, "the other side hung up");
+	return rc > 0 ? wire_unpack(&frame, type, err) : NULL;
+}
+
+/* ---- keys ---- */
+
+Tarn__DaemonKey
+wire_key_of(const struct key *key)
+{
+	Tarn__DaemonKey to = TARN__DAEMON_KEY__INIT;
+
+	to.space = key->space;
+	to.digest.data = (uint8_t *)(uintptr_t)key->digest.bytes;
+	to.digest.len = DIGEST_SIZE;
+	return to;
+}
+
+int
+wire_key(const Tarn__DaemonKey *from, struct key *key, struct error *err)
+{
+	if (!from || from->space > KEY_BLOB ||
+	    from->digest.len != DIGEST_SIZE || from->mode > WRITE_REPLACE)
+		return error_set(err, ERROR_CORRUPT, "not a key");
+	key->space = (enum key_space)from->space;
+	memcpy(key->digest.bytes, from->digest.data, DIGEST_SIZE);
+	return 0;
+}
+
+bool
+wire_is_ours(int fd)
+{
+	struct ucred peer;
+	socklen_t size = sizeof(peer);
+
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
+	    peer.uid == geteuid();
+}
