@@ -9,7 +9,7 @@
 #include "base/bytes.h"
 #include "base/file.h"
 #include "base/mem.h"
-#include "locations/wire.h"
+#include "locations/channel.h"
 
 static const char magic[8] = { 't', 'a', 'r', 'n', 'u', 'p', '1', '\n' };
 
@@ -124,7 +124,7 @@ is_complete(const Tarn__DaemonUpload *upload)
 	struct key key;
 
 	return upload->location && *upload->location->kind &&
-	    wire_key(upload->key, &key, &err) == 0;
+	    channel_key(upload->key, &key, &err) == 0;
 }
 
 int

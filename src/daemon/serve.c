@@ -18,7 +18,7 @@
 
 struct client {
 	struct server *server;
-	struct wire *wire;
+	struct channel *channel;
 	struct action *action;
 	struct far *far[PLACES]; /* by their numbers on this connection */
 	uint32_t number[PLACES];
@@ -47,7 +47,7 @@ answer(struct client *client, size_t item, enum outcome outcome,
 		to.skipped = why->kind == ERROR_SKIPPED;
 		to.error = to.skipped ? ERROR_UNREACHABLE : why->kind;
 	}
-	return wire_send(client->wire, &to.base, soon(), err);
+	return channel_send(client->channel, &to.base, soon(), err);
 }
 
 static int
@@ -80,9 +80,9 @@ struct reading {
 	int64_t start, until; /* the client waits */
 	uint64_t received;    /* bytes of all items */
 	bool hung_up;
-	struct item item[WIRE_KEYS];
-	struct location_read_request asked[WIRE_KEYS];
-	size_t index[WIRE_KEYS], count;
+	struct item item[CHANNEL_KEYS];
+	struct location_read_request asked[CHANNEL_KEYS];
+	size_t index[CHANNEL_KEYS], count;
 };
 
 static struct item *
@@ -114,8 +114,8 @@ item_write(struct sink *base, const void *data, size_t size, struct error *err)
 	if (item->head.len + size <= RECORD_MAX &&
 	    reading->asked[0].key.space == KEY_INDEX)
 		buf_add(&item->head, data, size);
-	if (wire_send_data(reading->client->wire, item->number, data, size,
-	        soon(), err) == 0)
+	if (channel_send_data(reading->client->channel, item->number, data,
+	        size, soon(), err) == 0)
 		return 0;
 	reading->hung_up = true;
 	return -1;
@@ -290,7 +290,7 @@ handle_read(struct client *client, struct far *far,
 		*asked = (struct location_read_request){
 			.out = &reading->item[i].base
 		};
-		rc = wire_key(request->keys[i], &asked->key, err);
+		rc = channel_key(request->keys[i], &asked->key, err);
 		reading->index[reading->count] = i;
 		if (rc == 0 && !read_waiting(reading, far, &asked->key, i, err))
 			reading->count++;
@@ -310,10 +310,10 @@ static int
 receive_value(struct client *client, size_t item, uint64_t size,
     struct uploading *up, struct error *why, bool *lost, struct error *err)
 {
-	struct wire_frame frame;
+	struct channel_frame frame;
 
 	while (size > 0) {
-		int rc = wire_next(client->wire, &frame, soon(), err);
+		int rc = channel_next(client->channel, &frame, soon(), err);
 
 		if (rc <= 0)
 			return -1;
@@ -363,7 +363,7 @@ handle_write(struct client *client, struct far *far,
 		struct key key;
 
 		wanted[begun] = false;
-		rc = wire_key(from, &key, err);
+		rc = channel_key(from, &key, err);
 		if (rc == 0)
 			outcome =
 			    uploads_begin(&up[begun], far, client->action, &key,
@@ -371,7 +371,7 @@ handle_write(struct client *client, struct far *far,
 		wanted[begun] = rc == 0 && outcome == HIT;
 		if (rc == 0)
 			rc = answer(client, begun,
-			    wanted[begun]         ? (enum outcome)WIRE_SEND
+			    wanted[begun]         ? (enum outcome)CHANNEL_SEND
 			        : outcome == KEPT ? STORED
 			                          : outcome,
 			    &why, err);
@@ -425,7 +425,7 @@ ask_each(struct client *client, struct far *far,
 		enum outcome outcome = HIT;
 
 		location_set_deadline(loc, limit);
-		rc = wire_key(request->keys[i], &key, err);
+		rc = channel_key(request->keys[i], &key, err);
 		if (rc == 0 && failure.kind == ERROR_NONE)
 			outcome = ask_far(loc, fn, &key, &failure, &why);
 		if (failure.kind != ERROR_NONE)
@@ -462,7 +462,7 @@ handle_remove(struct client *client, struct far *far,
 	struct key key;
 
 	for (size_t i = 0; i < request->n_keys; i++) {
-		if (wire_key(request->keys[i], &key, err) < 0)
+		if (channel_key(request->keys[i], &key, err) < 0)
 			return -1;
 		(void)uploads_remove(far, &key);
 	}
@@ -478,7 +478,7 @@ handle_expect(struct client *client, struct far *far,
 	tarn__daemon_answer__init(&to);
 	to.outcome = HIT;
 	to.number = far_expect(far, request->bytes, 1);
-	return wire_send(client->wire, &to.base, soon(), err);
+	return channel_send(client->channel, &to.base, soon(), err);
 }
 
 /* ---- questions about us ---- */
@@ -495,7 +495,7 @@ handle_flush(struct client *client, const Tarn__DaemonRequest *request,
 	        ? clock_us() + (int64_t)request->wait_us
 	        : forever);
 	to.outcome = to.number == 0 ? HIT : MISS;
-	return wire_send(client->wire, &to.base, soon(), err);
+	return channel_send(client->channel, &to.base, soon(), err);
 }
 
 static void
@@ -557,7 +557,7 @@ handle_status(struct client *client, const Tarn__DaemonRequest *request,
 	}
 	to.n_places = n;
 	to.places = at;
-	rc = wire_send(client->wire, &to.base, soon(), err);
+	rc = channel_send(client->channel, &to.base, soon(), err);
 	free(places);
 	free(at);
 	return rc;
@@ -573,7 +573,7 @@ handle_stop(struct client *client, const Tarn__DaemonRequest *request,
 	tarn__daemon_answer__init(&to);
 	to.outcome = HIT;
 	to.number = uploads_sum(NULL).count;
-	rc = wire_send(client->wire, &to.base, soon(), err);
+	rc = channel_send(client->channel, &to.base, soon(), err);
 	server_stop(client->server);
 	return rc;
 }
@@ -589,15 +589,15 @@ static const struct {
 	far_fn *far;
 	own_fn *own;
 } handlers[] = {
-	[WIRE_READ] = { handle_read, NULL },
-	[WIRE_WRITE] = { handle_write, NULL },
-	[WIRE_CONTAINS] = { handle_contains, NULL },
-	[WIRE_REMOVE] = { handle_remove, NULL },
-	[WIRE_TOUCH] = { handle_touch, NULL },
-	[WIRE_EXPECT] = { handle_expect, NULL },
-	[WIRE_FLUSH] = { NULL, handle_flush },
-	[WIRE_STATUS] = { NULL, handle_status },
-	[WIRE_STOP] = { NULL, handle_stop },
+	[CHANNEL_READ] = { handle_read, NULL },
+	[CHANNEL_WRITE] = { handle_write, NULL },
+	[CHANNEL_CONTAINS] = { handle_contains, NULL },
+	[CHANNEL_REMOVE] = { handle_remove, NULL },
+	[CHANNEL_TOUCH] = { handle_touch, NULL },
+	[CHANNEL_EXPECT] = { handle_expect, NULL },
+	[CHANNEL_FLUSH] = { NULL, handle_flush },
+	[CHANNEL_STATUS] = { NULL, handle_status },
+	[CHANNEL_STOP] = { NULL, handle_stop },
 };
 
 static struct far *
@@ -621,7 +621,7 @@ handle(struct client *client, const Tarn__DaemonRequest *request,
 	struct far *far;
 
 	if (request->kind >= sizeof(handlers) / sizeof(*handlers) ||
-	    request->n_keys > WIRE_KEYS)
+	    request->n_keys > CHANNEL_KEYS)
 		return error_set(err, ERROR_CORRUPT, "no request of ours");
 	if (handlers[request->kind].own)
 		return handlers[request->kind].own(client, request, err);
@@ -634,13 +634,13 @@ handle(struct client *client, const Tarn__DaemonRequest *request,
 static int
 next_request(struct client *client, struct error *err)
 {
-	struct wire_frame frame;
-	int rc = wire_next(client->wire, &frame, 0, err);
+	struct channel_frame frame;
+	int rc = channel_next(client->channel, &frame, 0, err);
 	Tarn__DaemonRequest *request;
 
 	if (rc <= 0)
 		return rc;
-	request = (Tarn__DaemonRequest *)wire_unpack(
+	request = (Tarn__DaemonRequest *)channel_unpack(
 	    &frame, &tarn__daemon_request__descriptor, err);
 	if (!request)
 		return -1;
@@ -655,7 +655,7 @@ next_request(struct client *client, struct error *err)
 static char *
 refusal(const Tarn__DaemonGreeting *theirs)
 {
-	if (theirs->protocol == WIRE_PROTOCOL &&
+	if (theirs->protocol == CHANNEL_PROTOCOL &&
 	    strcmp(theirs->version, TARN_VERSION) == 0)
 		return NULL;
 	return xasprintf("version %s runs here, and you are %.40s; "
@@ -672,12 +672,12 @@ greet(struct client *client, const Tarn__DaemonGreeting *theirs,
 	auto_free char *why = refusal(theirs);
 
 	tarn__daemon_greeting__init(&ours);
-	ours.protocol = WIRE_PROTOCOL;
+	ours.protocol = CHANNEL_PROTOCOL;
 	ours.version = version;
 	ours.pid = (uint32_t)getpid();
 	if (why)
 		ours.refusal = why;
-	if (wire_send(client->wire, &ours.base, soon(), err) < 0)
+	if (channel_send(client->channel, &ours.base, soon(), err) < 0)
 		return -1;
 	if (!why)
 		return 0;
@@ -690,8 +690,8 @@ greet(struct client *client, const Tarn__DaemonGreeting *theirs,
 static int
 welcome(struct client *client, struct error *err)
 {
-	Tarn__DaemonGreeting *theirs = (Tarn__DaemonGreeting *)wire_receive(
-	    client->wire, &tarn__daemon_greeting__descriptor,
+	Tarn__DaemonGreeting *theirs = (Tarn__DaemonGreeting *)channel_receive(
+	    client->channel, &tarn__daemon_greeting__descriptor,
 	    clock_us() + GREETING_US, err);
 	int rc;
 
@@ -705,9 +705,9 @@ welcome(struct client *client, struct error *err)
 }
 
 void
-serve(struct server *server, struct wire *wire)
+serve(struct server *server, struct channel *channel)
 {
-	struct client client = { .server = server, .wire = wire };
+	struct client client = { .server = server, .channel = channel };
 	struct error err = { 0 };
 	int rc = welcome(&client, &err);
 

@@ -2,12 +2,12 @@
 #define SERVE_H
 
 #include "daemon/server.h"
-#include "locations/wire.h"
+#include "locations/channel.h"
 
 /*
- * One client, from its greeting to its end, in a thread of its own. `wire` is closed
+ * One client, from its greeting to its end, in a thread of its own. `channel` is closed
  * by the caller.
  */
-void serve(struct server *server, struct wire *wire);
+void serve(struct server *server, struct channel *channel);
 
 #endif

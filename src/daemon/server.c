@@ -142,12 +142,12 @@ serve_client(void *arg)
 {
 	struct client *client = arg;
 	struct server *server = client->server;
-	struct wire wire;
+	struct channel channel;
 
-	wire_init(&wire, client->fd);
+	channel_init(&channel, client->fd);
 	free(client);
-	serve(server, &wire);
-	wire_close(&wire);
+	serve(server, &channel);
+	channel_close(&channel);
 	count_client(server, -1);
 	return NULL;
 }
@@ -157,7 +157,7 @@ welcome(struct server *server, int fd)
 {
 	struct client *client;
 
-	if (!wire_is_ours(fd) || server_clients() >= SERVER_CLIENTS) {
+	if (!channel_is_ours(fd) || server_clients() >= SERVER_CLIENTS) {
 		close(fd);
 		return;
 	}

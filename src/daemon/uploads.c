@@ -14,7 +14,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "daemon/thread.h"
-#include "locations/wire.h"
+#include "locations/channel.h"
 
 #define BATCH 64               /* uploads in one request */
 #define BATCH_BYTES (4u << 20) /* and their bytes, unless it is one */
@@ -646,7 +646,7 @@ static int
 start_writing(struct uploading *up, uint64_t size, struct error *err)
 {
 	Tarn__DaemonUpload upload;
-	Tarn__DaemonKey key = wire_key_of(&up->key);
+	Tarn__DaemonKey key = channel_key_of(&up->key);
 
 	tarn__daemon_upload__init(&upload);
 	key.size = size;
@@ -819,7 +819,7 @@ take_up(const char *name)
 		(void)rename(path, aside);
 		return;
 	}
-	(void)wire_key(parcel.upload->key, &from.key, &err);
+	(void)channel_key(parcel.upload->key, &from.key, &err);
 	from.mode = (enum write_mode)parcel.upload->key->mode;
 	from.far = far_of(parcel.upload->location);
 	from.action = find_action(parcel.upload->action);

@@ -90,7 +90,7 @@ connect_to(int folder, struct error *err)
 		return error_errno(err, "cannot make a socket");
 	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
 		return error_errno(err, "cannot connect to tarnd");
-	if (!wire_is_ours(fd))
+	if (!channel_is_ours(fd))
 		return error_set(
 		    err, ERROR_DENIED, "tarnd's socket is another user's");
 	return take_fd(&fd);
@@ -146,22 +146,22 @@ action_number(void)
 
 /* Does it take our requests? It is heard later what it says to this. */
 static int
-send_greeting(struct wire *wire, struct error *err)
+send_greeting(struct channel *channel, struct error *err)
 {
 	Tarn__DaemonGreeting ours;
 	char version[] = TARN_VERSION;
 
 	tarn__daemon_greeting__init(&ours);
-	ours.protocol = WIRE_PROTOCOL;
+	ours.protocol = CHANNEL_PROTOCOL;
 	ours.version = version;
 	ours.action = action_number();
-	return wire_send(wire, &ours.base, clock_us() + GREETING_US, err);
+	return channel_send(channel, &ours.base, clock_us() + GREETING_US, err);
 }
 
 static int
-hear_greeting(struct wire *wire, struct error *err)
+hear_greeting(struct channel *channel, struct error *err)
 {
-	ProtobufCMessage *message = wire_receive(wire,
+	ProtobufCMessage *message = channel_receive(channel,
 	    &tarn__daemon_greeting__descriptor, clock_us() + GREETING_US, err);
 	Tarn__DaemonGreeting *theirs = (Tarn__DaemonGreeting *)message;
 	int rc = 0;
@@ -170,7 +170,7 @@ hear_greeting(struct wire *wire, struct error *err)
 		return -1;
 	if (*theirs->refusal)
 		rc = error_set(err, ERROR_USAGE, "tarnd: %s", theirs->refusal);
-	else if (theirs->protocol != WIRE_PROTOCOL)
+	else if (theirs->protocol != CHANNEL_PROTOCOL)
 		rc = error_set(err, ERROR_USAGE,
 		    "tarnd is of version '%s', this is %s", theirs->version,
 		    TARN_VERSION);
@@ -180,7 +180,7 @@ hear_greeting(struct wire *wire, struct error *err)
 
 static int
 open_in(const char *tarn_dir, int folder, enum daemon_use use,
-    struct wire *wire, struct error *err)
+    struct channel *channel, struct error *err)
 {
 	int64_t wait = avoided(folder);
 
@@ -189,13 +189,14 @@ open_in(const char *tarn_dir, int folder, enum daemon_use use,
 		    "tarnd could not be started or did not answer; it is "
 		    "tried again in %d s",
 		    (int)wait);
-	wire->fd = connect_or_start(tarn_dir, folder, use, err);
-	if (wire->fd < 0)
+	channel->fd = connect_or_start(tarn_dir, folder, use, err);
+	if (channel->fd < 0)
 		return -1;
-	if (send_greeting(wire, err) < 0 || hear_greeting(wire, err) < 0) {
+	if (send_greeting(channel, err) < 0 ||
+	    hear_greeting(channel, err) < 0) {
 		if (err->kind != ERROR_USAGE)
 			avoid(folder);
-		wire_close(wire);
+		channel_close(channel);
 		return -1;
 	}
 	(void)unlinkat(folder, "avoid", 0);
@@ -203,20 +204,20 @@ open_in(const char *tarn_dir, int folder, enum daemon_use use,
 }
 
 int
-daemon_open(const char *tarn_dir, enum daemon_use use, struct wire *wire,
+daemon_open(const char *tarn_dir, enum daemon_use use, struct channel *channel,
     struct error *err)
 {
 	auto_close int folder = -1;
 
-	wire_init(wire, -1);
+	channel_init(channel, -1);
 	folder = daemon_folder(tarn_dir, use == DAEMON_START, err);
 	if (folder < 0)
 		return -1;
-	return open_in(tarn_dir, folder, use, wire, err);
+	return open_in(tarn_dir, folder, use, channel, err);
 }
 
 ProtobufCMessage *
-daemon_ask(struct wire *wire, enum wire_request kind, uint64_t wait_us,
+daemon_ask(struct channel *channel, enum channel_request kind, uint64_t wait_us,
     const ProtobufCMessageDescriptor *type, int64_t until, struct error *err)
 {
 	Tarn__DaemonRequest request;
@@ -224,9 +225,9 @@ daemon_ask(struct wire *wire, enum wire_request kind, uint64_t wait_us,
 	tarn__daemon_request__init(&request);
 	request.kind = kind;
 	request.wait_us = wait_us;
-	if (wire_send(wire, &request.base, until, err) < 0)
+	if (channel_send(channel, &request.base, until, err) < 0)
 		return NULL;
-	return wire_receive(wire, type, until, err);
+	return channel_receive(channel, type, until, err);
 }
 
 /* ---- this process's own connection ---- */
@@ -234,11 +235,11 @@ daemon_ask(struct wire *wire, enum wire_request kind, uint64_t wait_us,
 static struct {
 	char *tarn_dir; /* owned */
 	enum daemon_use use;
-	struct wire wire;
+	struct channel channel;
 	uint32_t which;
 	bool lost;
 	struct error why; /* there is none any more */
-} own = { .wire = WIRE_INIT };
+} own = { .channel = CHANNEL_INIT };
 
 void
 daemon_set_up(const char *tarn_dir, enum daemon_use use)
@@ -253,21 +254,21 @@ daemon_set_up(const char *tarn_dir, enum daemon_use use)
 void
 daemon_hang_up(void)
 {
-	wire_close(&own.wire);
+	channel_close(&own.channel);
 }
 
-struct wire *
+struct channel *
 daemon_link(uint32_t *which, struct error *err)
 {
 	*which = own.which;
-	if (own.wire.fd >= 0)
-		return &own.wire;
+	if (own.channel.fd >= 0)
+		return &own.channel;
 	if (own.use == DAEMON_OFF)
 		(void)error_set(&own.why, ERROR_SKIPPED, "offline");
 	else if (!own.lost &&
-	    daemon_open(own.tarn_dir, own.use, &own.wire, &own.why) == 0) {
+	    daemon_open(own.tarn_dir, own.use, &own.channel, &own.why) == 0) {
 		*which = ++own.which;
-		return &own.wire;
+		return &own.channel;
 	}
 	own.lost = true;
 	own.why.kind = ERROR_SKIPPED;
@@ -288,7 +289,7 @@ daemon_wake(void)
 void
 daemon_lost(const struct error *why)
 {
-	wire_close(&own.wire);
+	channel_close(&own.channel);
 	own.lost = true;
 	own.why = *why;
 	(void)error_wrap(&own.why, "tarnd");

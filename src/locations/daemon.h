@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <sys/un.h>
 
-#include "locations/wire.h"
+#include "locations/channel.h"
 
 /*
  * Finding tarnd, which speaks to servers for all actions of a user with one
@@ -41,11 +41,11 @@ void daemon_hang_up(void);
 void daemon_wake(void);
 
 /*
- * A connection that was greeted. -1: there is none, and why. `wire` is initialized
+ * A connection that was greeted. -1: there is none, and why. `channel` is initialized
  * in either case.
  */
-int daemon_open(const char *tarn_dir, enum daemon_use use, struct wire *wire,
-    struct error *err);
+int daemon_open(const char *tarn_dir, enum daemon_use use,
+    struct channel *channel, struct error *err);
 
 /* The folder, made if need be: a descriptor, or -1 if it is not private. */
 int daemon_folder(const char *tarn_dir, bool make, struct error *err);
@@ -55,7 +55,7 @@ void daemon_address(int folder, struct sockaddr_un *address);
 
 /* Ask for something that takes no keys; up to `until`. Free the answer with
  * protobuf_c_message_free_unpacked(x, NULL). */
-ProtobufCMessage *daemon_ask(struct wire *wire, enum wire_request kind,
+ProtobufCMessage *daemon_ask(struct channel *channel, enum channel_request kind,
     uint64_t wait_us, const ProtobufCMessageDescriptor *type, int64_t until,
     struct error *err);
 
@@ -64,7 +64,7 @@ ProtobufCMessage *daemon_ask(struct wire *wire, enum wire_request kind,
  * none, *err says why (ERROR_SKIPPED), and it is not tried again. *which tells one
  * connection from the one before it.
  */
-struct wire *daemon_link(uint32_t *which, struct error *err);
+struct channel *daemon_link(uint32_t *which, struct error *err);
 
 /* It didn't answer, or made no sense: go on without for the rest of this process. */
 void daemon_lost(const struct error *why);

@@ -19,7 +19,7 @@
 struct proxy {
 	struct location base;
 	Tarn__Location *config; /* owned */
-	uint32_t number;        /* its name on the wire */
+	uint32_t number;        /* its name on the channel */
 	uint32_t told;          /* on this connection, what that means */
 };
 
@@ -72,15 +72,15 @@ proxy_new(const struct location_kind *kind, const Tarn__Location *config,
 /* One request and what comes of it. */
 struct talk {
 	struct proxy *proxy;
-	struct wire *wire; /* NULL: there is nobody to talk to */
+	struct channel *channel; /* NULL: there is nobody to talk to */
 	Tarn__DaemonRequest request;
-	Tarn__DaemonKey keys[WIRE_KEYS];
-	Tarn__DaemonKey *at[WIRE_KEYS];
+	Tarn__DaemonKey keys[CHANNEL_KEYS];
+	Tarn__DaemonKey *at[CHANNEL_KEYS];
 	struct error why; /* it failed as a whole */
 };
 
 static void
-talk_start(struct talk *talk, struct location *loc, enum wire_request kind)
+talk_start(struct talk *talk, struct location *loc, enum channel_request kind)
 {
 	int64_t left = loc->deadline_us ? loc->deadline_us - clock_us() : 0;
 	uint32_t which;
@@ -92,8 +92,8 @@ talk_start(struct talk *talk, struct location *loc, enum wire_request kind)
 	talk->request.keys = talk->at;
 	if (loc->deadline_us)
 		talk->request.wait_us = left > 0 ? (uint64_t)left : 1;
-	talk->wire = daemon_link(&which, &talk->why);
-	if (!talk->wire || talk->proxy->told == which)
+	talk->channel = daemon_link(&which, &talk->why);
+	if (!talk->channel || talk->proxy->told == which)
 		return;
 	talk->request.opened = talk->proxy->config;
 	talk->proxy->told = which;
@@ -104,7 +104,7 @@ talk_add(struct talk *talk, const struct key *key)
 {
 	size_t i = talk->request.n_keys++;
 
-	talk->keys[i] = wire_key_of(key);
+	talk->keys[i] = channel_key_of(key);
 	talk->at[i] = &talk->keys[i];
 	return &talk->keys[i];
 }
@@ -113,7 +113,7 @@ static void
 talk_fail(struct talk *talk)
 {
 	daemon_lost(&talk->why);
-	talk->wire = NULL;
+	talk->channel = NULL;
 }
 
 static int64_t
@@ -130,21 +130,21 @@ until(const struct talk *talk)
 static void
 talk_ask(struct talk *talk)
 {
-	if (talk->wire &&
-	    wire_send(
-	        talk->wire, &talk->request.base, until(talk), &talk->why) < 0)
+	if (talk->channel &&
+	    channel_send(talk->channel, &talk->request.base, until(talk),
+	        &talk->why) < 0)
 		talk_fail(talk);
 }
 
 /* The next frame; false: there is none, and the talk has failed. */
 static bool
-talk_hear(struct talk *talk, struct wire_frame *frame)
+talk_hear(struct talk *talk, struct channel_frame *frame)
 {
 	int rc;
 
-	if (!talk->wire)
+	if (!talk->channel)
 		return false;
-	rc = wire_next(talk->wire, frame, until(talk), &talk->why);
+	rc = channel_next(talk->channel, frame, until(talk), &talk->why);
 	if (rc == 0)
 		error_set(&talk->why, ERROR_UNREACHABLE, "it hung up");
 	if (rc > 0 && (frame->is_message || frame->item < talk->request.n_keys))
@@ -157,13 +157,13 @@ talk_hear(struct talk *talk, struct wire_frame *frame)
 
 /* An answer in a frame; NULL: it is none, and the talk has failed. */
 static Tarn__DaemonAnswer *
-talk_answer(struct talk *talk, const struct wire_frame *frame)
+talk_answer(struct talk *talk, const struct channel_frame *frame)
 {
-	Tarn__DaemonAnswer *answer = (Tarn__DaemonAnswer *)wire_unpack(
+	Tarn__DaemonAnswer *answer = (Tarn__DaemonAnswer *)channel_unpack(
 	    frame, &tarn__daemon_answer__descriptor, &talk->why);
 
 	if (answer && answer->outcome >= FAILED &&
-	    answer->outcome <= WIRE_SEND && answer->item < WIRE_KEYS &&
+	    answer->outcome <= CHANNEL_SEND && answer->item < CHANNEL_KEYS &&
 	    answer->error <= ERROR_USAGE &&
 	    (answer->item < talk->request.n_keys || !talk->request.n_keys))
 		return answer;
@@ -193,13 +193,13 @@ take_answer(const Tarn__DaemonAnswer *answer, struct error *err)
 struct reading {
 	struct talk talk;
 	struct location_read_request *requests;
-	bool done[WIRE_KEYS], broken[WIRE_KEYS];
+	bool done[CHANNEL_KEYS], broken[CHANNEL_KEYS];
 	size_t left;
 };
 
 /* What the reader can't take any more of is heard all the same. */
 static void
-take_piece(struct reading *reading, const struct wire_frame *frame)
+take_piece(struct reading *reading, const struct channel_frame *frame)
 {
 	struct location_read_request *request = &reading->requests[frame->item];
 
@@ -210,7 +210,7 @@ take_piece(struct reading *reading, const struct wire_frame *frame)
 }
 
 static void
-take_read_answer(struct reading *reading, const struct wire_frame *frame)
+take_read_answer(struct reading *reading, const struct channel_frame *frame)
 {
 	Tarn__DaemonAnswer *answer = talk_answer(&reading->talk, frame);
 	struct location_read_request *request;
@@ -234,12 +234,12 @@ read_some(
 {
 	struct reading *reading = xmalloc(sizeof(*reading));
 	struct talk *talk = &reading->talk;
-	struct wire_frame frame;
+	struct channel_frame frame;
 
 	memset(reading, 0, sizeof(*reading));
 	reading->requests = requests;
 	reading->left = count;
-	talk_start(talk, loc, WIRE_READ);
+	talk_start(talk, loc, CHANNEL_READ);
 	for (size_t i = 0; i < count; i++)
 		(void)talk_add(talk, &requests[i].key);
 	talk_ask(talk);
@@ -262,14 +262,14 @@ read_some(
 static size_t
 at_once(size_t count)
 {
-	return count < WIRE_KEYS ? count : WIRE_KEYS;
+	return count < CHANNEL_KEYS ? count : CHANNEL_KEYS;
 }
 
 static void
 proxy_read_batch(
     struct location *loc, struct location_read_request *requests, size_t count)
 {
-	for (size_t i = 0; i < count; i += WIRE_KEYS)
+	for (size_t i = 0; i < count; i += CHANNEL_KEYS)
 		read_some(loc, requests + i, at_once(count - i));
 }
 
@@ -292,7 +292,7 @@ static void
 hear_answers(struct talk *talk, struct location_contains_request *said,
     bool *done, size_t left)
 {
-	struct wire_frame frame;
+	struct channel_frame frame;
 
 	while (left > 0 && talk_hear(talk, &frame)) {
 		Tarn__DaemonAnswer *answer = talk_answer(talk, &frame);
@@ -320,11 +320,11 @@ say_unheard(const struct talk *talk, struct location_contains_request *said,
 }
 
 static void
-ask_some(struct location *loc, enum wire_request kind,
+ask_some(struct location *loc, enum channel_request kind,
     struct location_contains_request *requests, size_t count)
 {
 	struct talk *talk = xmalloc(sizeof(*talk));
-	bool done[WIRE_KEYS] = { false };
+	bool done[CHANNEL_KEYS] = { false };
 
 	memset(talk, 0, sizeof(*talk));
 	talk_start(talk, loc, kind);
@@ -340,12 +340,13 @@ static void
 proxy_contains_batch(struct location *loc,
     struct location_contains_request *requests, size_t count)
 {
-	for (size_t i = 0; i < count; i += WIRE_KEYS)
-		ask_some(loc, WIRE_CONTAINS, requests + i, at_once(count - i));
+	for (size_t i = 0; i < count; i += CHANNEL_KEYS)
+		ask_some(
+		    loc, CHANNEL_CONTAINS, requests + i, at_once(count - i));
 }
 
 static enum outcome
-ask_one(struct location *loc, enum wire_request kind, const struct key *key,
+ask_one(struct location *loc, enum channel_request kind, const struct key *key,
     struct error *err)
 {
 	struct location_contains_request request = { .key = *key };
@@ -359,19 +360,19 @@ ask_one(struct location *loc, enum wire_request kind, const struct key *key,
 static enum outcome
 proxy_contains(struct location *loc, const struct key *key, struct error *err)
 {
-	return ask_one(loc, WIRE_CONTAINS, key, err);
+	return ask_one(loc, CHANNEL_CONTAINS, key, err);
 }
 
 static enum outcome
 proxy_remove(struct location *loc, const struct key *key, struct error *err)
 {
-	return ask_one(loc, WIRE_REMOVE, key, err);
+	return ask_one(loc, CHANNEL_REMOVE, key, err);
 }
 
 static enum outcome
 proxy_touch(struct location *loc, const struct key *key, struct error *err)
 {
-	return ask_one(loc, WIRE_TOUCH, key, err);
+	return ask_one(loc, CHANNEL_TOUCH, key, err);
 }
 
 /* ---- writing ---- */
@@ -380,13 +381,13 @@ proxy_touch(struct location *loc, const struct key *key, struct error *err)
 static bool
 send_value(struct talk *talk, uint32_t item, struct source *in)
 {
-	auto_free char *chunk = xmalloc(WIRE_CHUNK);
+	auto_free char *chunk = xmalloc(CHANNEL_CHUNK);
 	uint64_t left = in->size;
 	ssize_t got;
 
-	while ((got = source_read(in, chunk, WIRE_CHUNK, &talk->why)) > 0 &&
+	while ((got = source_read(in, chunk, CHANNEL_CHUNK, &talk->why)) > 0 &&
 	    (uint64_t)got <= left) {
-		if (wire_send_data(talk->wire, item, chunk, (size_t)got,
+		if (channel_send_data(talk->channel, item, chunk, (size_t)got,
 		        until(talk), &talk->why) < 0)
 			break;
 		left -= (uint64_t)got;
@@ -406,8 +407,8 @@ send_wanted(struct talk *talk, const struct location_write_request *requests,
 {
 	size_t sent = 0;
 
-	for (size_t i = 0; i < count && talk->wire; i++) {
-		if (!done[i] || (int)said[i].outcome != WIRE_SEND)
+	for (size_t i = 0; i < count && talk->channel; i++) {
+		if (!done[i] || (int)said[i].outcome != CHANNEL_SEND)
 			continue;
 		done[i] = false;
 		sent++;
@@ -423,11 +424,11 @@ write_some(
 	struct talk *talk = xmalloc(sizeof(*talk));
 	struct location_contains_request *said =
 	    xrealloc(NULL, count, sizeof(*said));
-	bool done[WIRE_KEYS] = { false };
+	bool done[CHANNEL_KEYS] = { false };
 
 	memset(talk, 0, sizeof(*talk));
 	memset(said, 0, count * sizeof(*said));
-	talk_start(talk, loc, WIRE_WRITE);
+	talk_start(talk, loc, CHANNEL_WRITE);
 	for (size_t i = 0; i < count; i++) {
 		Tarn__DaemonKey *key = talk_add(talk, &requests[i].key);
 
@@ -451,7 +452,7 @@ static void
 proxy_write_batch(
     struct location *loc, struct location_write_request *requests, size_t count)
 {
-	for (size_t i = 0; i < count; i += WIRE_KEYS)
+	for (size_t i = 0; i < count; i += CHANNEL_KEYS)
 		write_some(loc, requests + i, at_once(count - i));
 }
 

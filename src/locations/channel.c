@@ -1,4 +1,4 @@
-#include "locations/wire.h"
+#include "locations/channel.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -14,20 +14,20 @@
 #define READ_AT_ONCE (64 << 10) /* bytes */
 
 void
-wire_init(struct wire *wire, int fd)
+channel_init(struct channel *channel, int fd)
 {
-	*wire = (struct wire){ .fd = fd, .in = BUF_INIT };
+	*channel = (struct channel){ .fd = fd, .in = BUF_INIT };
 }
 
 void
-wire_close(struct wire *wire)
+channel_close(struct channel *channel)
 {
-	if (wire->fd >= 0)
-		close(wire->fd);
-	wire->fd = -1;
-	wire->used = 0;
-	buf_release(&wire->in);
-	wire->in = (struct buf)BUF_INIT;
+	if (channel->fd >= 0)
+		close(channel->fd);
+	channel->fd = -1;
+	channel->used = 0;
+	buf_release(&channel->in);
+	channel->in = (struct buf)BUF_INIT;
 }
 
 /* 0 when it may go on, -1 when it is too late. */
@@ -86,8 +86,8 @@ advance(struct msghdr *message, size_t sent)
 }
 
 static int
-send_frame(struct wire *wire, uint32_t what, const void *data, size_t size,
-    int64_t until, struct error *err)
+send_frame(struct channel *channel, uint32_t what, const void *data,
+    size_t size, int64_t until, struct error *err)
 {
 	unsigned char head[HEAD];
 	struct iovec parts[2] = { { head, HEAD },
@@ -98,12 +98,12 @@ send_frame(struct wire *wire, uint32_t what, const void *data, size_t size,
 	put_u32(head + 4, what);
 	while (message.msg_iovlen > 0) {
 		ssize_t sent =
-		    sendmsg(wire->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+		    sendmsg(channel->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 
 		if (sent >= 0)
 			advance(&message, (size_t)sent);
 		else if (errno == EAGAIN) {
-			if (await(wire->fd, POLLOUT, until, err) < 0)
+			if (await(channel->fd, POLLOUT, until, err) < 0)
 				return -1;
 		} else if (errno != EINTR) {
 			return error_set(err, ERROR_UNREACHABLE,
@@ -114,29 +114,29 @@ send_frame(struct wire *wire, uint32_t what, const void *data, size_t size,
 }
 
 int
-wire_send(struct wire *wire, const ProtobufCMessage *message, int64_t until,
-    struct error *err)
+channel_send(struct channel *channel, const ProtobufCMessage *message,
+    int64_t until, struct error *err)
 {
 	size_t size = protobuf_c_message_get_packed_size(message);
 	auto_free uint8_t *data = xmalloc(size);
 
-	if (size > WIRE_MESSAGE)
+	if (size > CHANNEL_MESSAGE)
 		return error_set(
 		    err, ERROR_USAGE, "a message of %zu bytes", size);
 	protobuf_c_message_pack(message, data);
-	return send_frame(wire, 0, data, size, until, err);
+	return send_frame(channel, 0, data, size, until, err);
 }
 
 int
-wire_send_data(struct wire *wire, uint32_t item, const void *data, size_t size,
-    int64_t until, struct error *err)
+channel_send_data(struct channel *channel, uint32_t item, const void *data,
+    size_t size, int64_t until, struct error *err)
 {
 	const char *at = data;
 
 	while (size > 0) {
-		size_t piece = size < WIRE_CHUNK ? size : WIRE_CHUNK;
+		size_t piece = size < CHANNEL_CHUNK ? size : CHANNEL_CHUNK;
 
-		if (send_frame(wire, item + 1, at, piece, until, err) < 0)
+		if (send_frame(channel, item + 1, at, piece, until, err) < 0)
 			return -1;
 		at += piece;
 		size -= piece;
@@ -148,22 +148,22 @@ wire_send_data(struct wire *wire, uint32_t item, const void *data, size_t size,
 
 /* More bytes: 1, or 0 at the end, or -1. */
 static int
-read_more(struct wire *wire, int64_t until, struct error *err)
+read_more(struct channel *channel, int64_t until, struct error *err)
 {
 	char chunk[READ_AT_ONCE];
 
 	for (;;) {
 		ssize_t got =
-		    recv(wire->fd, chunk, sizeof(chunk), MSG_DONTWAIT);
+		    recv(channel->fd, chunk, sizeof(chunk), MSG_DONTWAIT);
 
 		if (got > 0) {
-			buf_add(&wire->in, chunk, (size_t)got);
+			buf_add(&channel->in, chunk, (size_t)got);
 			return 1;
 		}
 		if (got == 0)
 			return 0;
 		if (errno == EAGAIN) {
-			if (await(wire->fd, POLLIN, until, err) < 0)
+			if (await(channel->fd, POLLIN, until, err) < 0)
 				return -1;
 		} else if (errno != EINTR) {
 			return error_set(err, ERROR_UNREACHABLE,
@@ -173,24 +173,24 @@ read_more(struct wire *wire, int64_t until, struct error *err)
 }
 
 static void
-drop_used(struct wire *wire)
+drop_used(struct channel *channel)
 {
-	memmove(wire->in.data, wire->in.data + wire->used,
-	    wire->in.len - wire->used);
-	wire->in.len -= wire->used;
-	wire->used = 0;
+	memmove(channel->in.data, channel->in.data + channel->used,
+	    channel->in.len - channel->used);
+	channel->in.len -= channel->used;
+	channel->used = 0;
 }
 
 /* Until `size` bytes are there; 1, or 0 if the end comes before the first, or -1. */
 static int
-fill(struct wire *wire, size_t size, int64_t until, struct error *err)
+fill(struct channel *channel, size_t size, int64_t until, struct error *err)
 {
-	while (wire->in.len < size) {
-		int more = read_more(wire, until, err);
+	while (channel->in.len < size) {
+		int more = read_more(channel, until, err);
 
 		if (more > 0)
 			continue;
-		if (more == 0 && wire->in.len > 0)
+		if (more == 0 && channel->in.len > 0)
 			return error_set(err, ERROR_UNREACHABLE,
 			    "the other side ended in the middle of a frame");
 		return more;
@@ -199,34 +199,35 @@ fill(struct wire *wire, size_t size, int64_t until, struct error *err)
 }
 
 int
-wire_next(struct wire *wire, struct wire_frame *frame, int64_t until,
-    struct error *err)
+channel_next(struct channel *channel, struct channel_frame *frame,
+    int64_t until, struct error *err)
 {
 	uint32_t size, what;
 	int rc;
 
-	if (wire->used > 0)
-		drop_used(wire);
-	rc = fill(wire, HEAD, until, err);
+	if (channel->used > 0)
+		drop_used(channel);
+	rc = fill(channel, HEAD, until, err);
 	if (rc <= 0)
 		return rc;
-	size = get_u32(wire->in.data);
-	what = get_u32(wire->in.data + 4);
-	if (size > (what ? WIRE_CHUNK : WIRE_MESSAGE) || what > WIRE_KEYS)
+	size = get_u32(channel->in.data);
+	what = get_u32(channel->in.data + 4);
+	if (size > (what ? CHANNEL_CHUNK : CHANNEL_MESSAGE) ||
+	    what > CHANNEL_KEYS)
 		return error_set(err, ERROR_CORRUPT, "not a frame of ours");
-	rc = fill(wire, HEAD + size, until, err);
+	rc = fill(channel, HEAD + size, until, err);
 	if (rc <= 0)
 		return rc;
-	wire->used = HEAD + size;
-	*frame = (struct wire_frame){ .is_message = what == 0,
+	channel->used = HEAD + size;
+	*frame = (struct channel_frame){ .is_message = what == 0,
 		.item = what ? what - 1 : 0,
-		.data = wire->in.data + HEAD,
+		.data = channel->in.data + HEAD,
 		.size = size };
 	return 1;
 }
 
 ProtobufCMessage *
-wire_unpack(const struct wire_frame *frame,
+channel_unpack(const struct channel_frame *frame,
     const ProtobufCMessageDescriptor *type, struct error *err)
 {
 	ProtobufCMessage *message = frame->is_message
@@ -241,21 +242,21 @@ wire_unpack(const struct wire_frame *frame,
 }
 
 ProtobufCMessage *
-wire_receive(struct wire *wire, const ProtobufCMessageDescriptor *type,
+channel_receive(struct channel *channel, const ProtobufCMessageDescriptor *type,
     int64_t until, struct error *err)
 {
-	struct wire_frame frame;
-	int rc = wire_next(wire, &frame, until, err);
+	struct channel_frame frame;
+	int rc = channel_next(channel, &frame, until, err);
 
 	if (rc == 0)
 		error_set(err, ERROR_UNREACHABLE, "the other side hung up");
-	return rc > 0 ? wire_unpack(&frame, type, err) : NULL;
+	return rc > 0 ? channel_unpack(&frame, type, err) : NULL;
 }
 
 /* ---- keys ---- */
 
 Tarn__DaemonKey
-wire_key_of(const struct key *key)
+channel_key_of(const struct key *key)
 {
 	Tarn__DaemonKey to = TARN__DAEMON_KEY__INIT;
 
@@ -266,7 +267,7 @@ wire_key_of(const struct key *key)
 }
 
 int
-wire_key(const Tarn__DaemonKey *from, struct key *key, struct error *err)
+channel_key(const Tarn__DaemonKey *from, struct key *key, struct error *err)
 {
 	if (!from || from->space > KEY_BLOB ||
 	    from->digest.len != DIGEST_SIZE || from->mode > WRITE_REPLACE)
@@ -277,7 +278,7 @@ wire_key(const Tarn__DaemonKey *from, struct key *key, struct error *err)
 }
 
 bool
-wire_is_ours(int fd)
+channel_is_ours(int fd)
 {
 	struct ucred peer;
 	socklen_t size = sizeof(peer);
