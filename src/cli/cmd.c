@@ -12,6 +12,8 @@
 static const struct cmd *const cmds[] = {
 	&cmd_config,
 	&cmd_copy,
+	&cmd_daemon,
+	&cmd_flush,
 	&cmd_gc,
 	&cmd_help,
 	&cmd_locations,

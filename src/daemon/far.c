@@ -1,6 +1,10 @@
 #include "daemon/far.h"
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -13,6 +17,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed; /* of any; waited for by CLOCK_MONOTONIC */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static struct far *all;
+static int away_folder = -1;
 
 static void
 init(void)
@@ -90,7 +95,55 @@ regain(struct far *far)
 	far->account_at = now;
 }
 
+/* When there is enough on it again. */
+static int64_t
+account_ready(const struct far *far)
+{
+	return far->account_us < FAR_AGAIN_US
+	    ? far->account_at + (FAR_AGAIN_US - far->account_us) * FAR_REGAIN
+	    : 0;
+}
+
 /* ---- away, and back ---- */
+
+void
+far_set_up(int folder)
+{
+	struct dirent *entry;
+	DIR *dir;
+
+	(void)mkdirat(folder, "away", 0700);
+	away_folder =
+	    openat(folder, "away", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	dir = away_folder < 0 ? NULL : fdopendir(dup(away_folder));
+	while (dir && (entry = readdir(dir))) {
+		if (entry->d_name[0] != '.')
+			(void)unlinkat(away_folder, entry->d_name, 0);
+	}
+	if (dir)
+		closedir(dir);
+}
+
+/* For clients: the lock is held. */
+static void
+mark(const struct far *far)
+{
+	char name[DIGEST_HEX + 1];
+	int flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW;
+	auto_close int fd =
+	    openat(away_folder, digest_hex(&far->id, name), flags, 0600);
+
+	if (fd >= 0)
+		(void)!write(fd, far->why.text, strlen(far->why.text));
+}
+
+static void
+unmark(const struct far *far)
+{
+	char name[DIGEST_HEX + 1];
+
+	(void)unlinkat(away_folder, digest_hex(&far->id, name), 0);
+}
 
 static void *mend(void *arg);
 
@@ -109,14 +162,19 @@ static void
 go_away(struct far *far, const struct error *why)
 {
 	unsigned s = far->failures < 6 ? 1u << far->failures : FAR_RETRY_S;
+	int64_t now = clock_us(), last = now + (int64_t)FAR_RETRY_S * 1000000;
 
 	if (far->away)
 		return;
 	far->away = true;
 	far->why = *why;
 	far->failures++;
-	far->retry_us =
-	    clock_us() + (int64_t)(s < FAR_RETRY_S ? s : FAR_RETRY_S) * 1000000;
+	far->retry_us = now + (int64_t)s * 1000000;
+	if (far->retry_us < account_ready(far))
+		far->retry_us = account_ready(far);
+	if (far->retry_us > last)
+		far->retry_us = last;
+	mark(far);
 	log_info("%s: skipped from now on: %s", far->label, why->text);
 	if (!far->mending && thread_start(mend, far) == 0)
 		far->mending = true;
@@ -147,6 +205,23 @@ add_idle(struct far *far, struct location *loc)
 	pthread_cond_broadcast(&changed);
 }
 
+/* A connection is there. */
+static void
+come_back(struct far *far, struct location *loc)
+{
+	if (far->away) {
+		far->away = false;
+		unmark(far);
+		far->upload_retry_us = 0;
+		far->lies = 0;
+		if (far->account_us < FAR_AGAIN_US)
+			far->account_us = FAR_AGAIN_US;
+		log_info("%s: asked again", far->label);
+	}
+	far->open++;
+	add_idle(far, loc);
+}
+
 static void *
 connect_one(void *arg)
 {
@@ -156,12 +231,11 @@ connect_one(void *arg)
 
 	far_lock();
 	far->connecting--;
+	far->open--;
 	if (loc)
-		add_idle(far, loc);
-	else {
-		far->open--;
+		come_back(far, loc);
+	else
 		go_away(far, &why);
-	}
 	pthread_cond_broadcast(&changed);
 	far_unlock();
 	return NULL;
@@ -178,19 +252,6 @@ start_connecting(struct far *far)
 		return;
 	far->connecting--;
 	far->open--;
-}
-
-static void
-come_back(struct far *far, struct location *loc)
-{
-	far->away = false;
-	far->upload_retry_us = 0;
-	far->lies = 0;
-	if (far->account_us < FAR_AGAIN_US)
-		far->account_us = FAR_AGAIN_US;
-	far->open++;
-	add_idle(far, loc);
-	log_info("%s: asked again", far->label);
 }
 
 /* Wait for the time of the next try, under the lock. */
@@ -221,10 +282,12 @@ mend(void *arg)
 			continue;
 		}
 		far->away = false;
-		if (!loc)
-			go_away(far, &why);
-		else
+		if (loc) {
+			unmark(far);
 			location_close(loc);
+		} else {
+			go_away(far, &why);
+		}
 	}
 	far->mending = false;
 	far_unlock();
@@ -248,11 +311,7 @@ far_hurry(void)
 static void
 say_away(const struct far *far, struct error *err)
 {
-	int64_t left = (far->retry_us - clock_us()) / 1000000 + 1;
-
-	(void)error_set(err, ERROR_SKIPPED,
-	    "%s; it is tried again in %d s at the latest", far->why.text,
-	    left > 0 ? (int)left : 0);
+	(void)error_set(err, ERROR_SKIPPED, "not asked: %s", far->why.text);
 }
 
 /* Is there nothing to wait for? */
@@ -277,6 +336,8 @@ patience(const struct far *far, int64_t until)
 static struct location *
 borrow(struct far *far, int64_t until, struct error *err)
 {
+	struct error slow = { 0 };
+
 	for (;;) {
 		if (far->away) {
 			say_away(far, err);
@@ -365,19 +426,29 @@ far_return(
 
 /* ---- what it costs, and what it brings ---- */
 
-void
-far_charge(struct far *far, int64_t start, uint64_t saved_us)
+/* How much later `a` is; 0: it isn't. */
+static uint64_t
+later(int64_t a, int64_t b)
 {
-	int64_t now = clock_us(), from = start + FAR_FREE_US;
+	return a > b ? (uint64_t)(a - b) : 0;
+}
+
+void
+far_charge(struct far *far, int64_t start, int64_t end, uint64_t saved_us)
+{
+	int64_t from = start + FAR_FREE_US;
 	struct error slow;
 
 	far_lock();
 	regain(far);
+	far->counts.waited_us +=
+	    later(end, start > far->waited_until ? start : far->waited_until);
+	far->waited_until = end;
 	if (from < far->charged_until)
 		from = far->charged_until;
-	if (from < now) {
-		far->account_us -= now - from;
-		far->charged_until = now;
+	if (from < end) {
+		far->account_us -= end - from;
+		far->charged_until = end;
 	}
 	if (saved_us > FAR_CREDIT_MAX_US)
 		saved_us = FAR_CREDIT_MAX_US;

@@ -21,7 +21,11 @@
  * beyond FAR_FREE_US goes off it (at the same time counts once, as it is lost
  * once), and what the run of a record that was found took, is added. So a server
  * that is slow, whatever the reason, is asked for as long as that brings more than
- * it costs.
+ * it costs. Who was skipped for that comes back when the account has
+ * FAR_AGAIN_US, or after FAR_RETRY_S.
+ *
+ * While it is away, a file in TARN_DIR/daemon/away says so to the clients, which then
+ * don't even ask us (locations/daemon.h).
  */
 #define FAR_OPEN 16
 #define FAR_CONNECT_US 300000
@@ -37,6 +41,7 @@
 
 struct far_counts {
 	uint64_t reads, hits, merged;
+	uint64_t waited_us; /* while a lookup was under way, however many */
 	uint64_t uploaded, uploaded_bytes, present, refused;
 };
 
@@ -55,15 +60,19 @@ struct far {
 	int64_t retry_us;
 	unsigned failures, lies;
 
-	int64_t account_us, account_at, charged_until;
+	int64_t account_us, account_at, charged_until, waited_until;
 
 	uint64_t latency_us, rate; /* bytes a second; 0: not known */
 	int64_t latency_at, rate_at;
 
 	int64_t upload_retry_us; /* uploads.c: not before */
 	unsigned upload_failures, uploaders;
+	struct error upload_why;
 	struct far_counts counts; /* under far_lock() */
 };
+
+/* Where the files are that say who is away; what is there is old. */
+void far_set_up(int folder);
 
 /* The one with this description, made if it is new. It stays. */
 struct far *far_of(const Tarn__Location *config);
@@ -89,8 +98,8 @@ struct location *far_borrow_for_upload(struct far *far);
 void far_return(
     struct far *far, struct location *loc, const struct error *err, bool fair);
 
-/* A lookup from `start` until now; `saved_us`: what a record that it found saves. */
-void far_charge(struct far *far, int64_t start, uint64_t saved_us);
+/* A lookup from `start` to `end`; `saved_us`: what a record that it found saves. */
+void far_charge(struct far *far, int64_t start, int64_t end, uint64_t saved_us);
 
 /* `bytes` in this time, of which 0 is an answer without a value. */
 void far_measure(struct far *far, uint64_t bytes, int64_t us);

@@ -155,6 +155,7 @@ run(const char *tarn_dir, bool foreground, struct error *err)
 	if (pthread_create(&waiter, NULL, await_signal, &signals) != 0)
 		return error_set(err, ERROR_SYSTEM, "cannot start a thread");
 	log_start("tarnd", foreground);
+	far_set_up(server.folder);
 	if (uploads_open(folder, limit, err) < 0) {
 		log_error(err, "the spool");
 		return -1;

@@ -186,30 +186,37 @@ saved_us(const struct key *key, const struct buf *value)
 static void
 note_read(struct far *far, const struct reading *reading)
 {
-	bool lookup = false, hit = false;
+	uint64_t hits = 0;
+
+	for (size_t i = 0; i < reading->count; i++)
+		hits += reading->asked[i].outcome == HIT;
+	if (hits > 0)
+		far_measure(
+		    far, reading->received, clock_us() - reading->start);
+	far_lock();
+	far->counts.reads += reading->count;
+	far->counts.hits += hits;
+	far_unlock();
+}
+
+/* Lookups, and what brought nothing; whether outputs are worth it, clients decide. */
+static void
+charge(struct far *far, const struct reading *reading, int64_t took)
+{
+	bool lookup = false;
 	uint64_t saved = 0;
 
 	for (size_t i = 0; i < reading->count; i++) {
 		const struct location_read_request *asked = &reading->asked[i];
 		const struct item *item = &reading->item[reading->index[i]];
 
-		hit |= asked->outcome == HIT;
 		lookup |=
 		    asked->key.space == KEY_INDEX || asked->outcome != HIT;
 		if (asked->outcome == HIT)
 			saved += saved_us(&asked->key, &item->head);
 	}
 	if (lookup)
-		far_charge(far, reading->start, saved);
-	if (hit)
-		far_measure(
-		    far, reading->received, clock_us() - reading->start);
-	far_lock();
-	for (size_t i = 0; i < reading->count; i++) {
-		far->counts.reads++;
-		far->counts.hits += reading->asked[i].outcome == HIT;
-	}
-	far_unlock();
+		far_charge(far, reading->start, took, saved);
 }
 
 /* What went wrong with the server; NULL: nothing. */
@@ -230,13 +237,14 @@ read_from(struct far *far, struct reading *reading, struct error *err)
 	struct location *loc =
 	    far_borrow(far, deadline_of(reading), &reading->asked[0].err);
 	struct error why = reading->asked[0].err;
+	int64_t end;
 
 	for (size_t i = 0; i < reading->count && !loc; i++) {
 		if (answer(client, reading->index[i], FAILED, &why, err) < 0)
 			return -1;
 	}
 	if (!loc) {
-		far_charge(far, reading->start, 0);
+		far_charge(far, reading->start, clock_us(), 0);
 		return 0;
 	}
 	reading->loc = loc;
@@ -244,10 +252,12 @@ read_from(struct far *far, struct reading *reading, struct error *err)
 	location_read_batch(loc, reading->asked, reading->count);
 	location_set_deadline(loc, 0);
 	reading->loc = NULL;
+	end = clock_us();
 	note_read(far, reading);
 	far_return(far, loc, trouble(reading),
 	    !reading->hung_up &&
 	        reading->until - reading->start >= FAR_FIRST_US);
+	charge(far, reading, end);
 	for (size_t i = 0; i < reading->count; i++) {
 		if (answer(client, reading->index[i], reading->asked[i].outcome,
 		        &reading->asked[i].err, err) < 0)
@@ -347,6 +357,17 @@ write_one(struct client *client, size_t item, uint64_t size,
 	return answer(client, item, lost ? FAILED : STORED, &why, err);
 }
 
+/* Its bytes came with the request. */
+static enum outcome
+take_value(const Tarn__DaemonKey *from, struct uploading *up, struct error *why)
+{
+	if (parcel_add(&up->writer, from->value.data, from->value.len, why) ==
+	    0)
+		return uploads_add(up, why) == 0 ? STORED : FAILED;
+	uploads_forget(up);
+	return FAILED;
+}
+
 static int
 handle_write(struct client *client, struct far *far,
     const Tarn__DaemonRequest *request, struct error *err)
@@ -368,7 +389,11 @@ handle_write(struct client *client, struct far *far,
 			outcome =
 			    uploads_begin(&up[begun], far, client->action, &key,
 			        from->size, (enum write_mode)from->mode, &why);
-		wanted[begun] = rc == 0 && outcome == HIT;
+		if (rc == 0 && outcome == HIT && from->size > 0 &&
+		    from->value.len == from->size)
+			outcome = take_value(from, &up[begun], &why);
+		else
+			wanted[begun] = rc == 0 && outcome == HIT;
 		if (rc == 0)
 			rc = answer(client, begun,
 			    wanted[begun]         ? (enum outcome)CHANNEL_SEND
@@ -435,9 +460,9 @@ ask_each(struct client *client, struct far *far,
 			    outcome == FAILED ? &failure : &why, err);
 	}
 	location_set_deadline(loc, 0);
-	far_charge(far, start, 0);
 	far_return(far, loc, failure.kind == ERROR_NONE ? NULL : &failure,
 	    end - start >= FAR_FIRST_US);
+	far_charge(far, start, clock_us(), 0);
 	return rc;
 }
 
@@ -483,18 +508,42 @@ handle_expect(struct client *client, struct far *far,
 
 /* ---- questions about us ---- */
 
+/* The first location that has uploads left, and why, if it is known. */
+static void
+say_what_waits(struct error *why)
+{
+	struct error about = { 0 };
+
+	for (struct far *far = far_next(NULL); far; far = far_next(far)) {
+		struct uploads_sum sum = uploads_sum(far);
+
+		if (sum.count == 0)
+			continue;
+		far_lock();
+		about = far->away ? far->why : far->upload_why;
+		far_unlock();
+		(void)error_set(why, ERROR_UNREACHABLE, "'%s'%s%.300s",
+		    far->label, about.text[0] ? ": " : "", about.text);
+		return;
+	}
+}
+
 static int
 handle_flush(struct client *client, const Tarn__DaemonRequest *request,
     struct error *err)
 {
 	Tarn__DaemonAnswer to;
 	int64_t forever = (int64_t)1 << 60;
+	struct error why = { 0 };
 
 	tarn__daemon_answer__init(&to);
 	to.number = uploads_flush(request->wait_us
 	        ? clock_us() + (int64_t)request->wait_us
 	        : forever);
 	to.outcome = to.number == 0 ? HIT : MISS;
+	if (to.number > 0)
+		say_what_waits(&why);
+	to.text = why.text;
 	return channel_send(client->channel, &to.base, soon(), err);
 }
 
@@ -519,6 +568,7 @@ describe(struct far *far, Tarn__DaemonPlace *place)
 	place->uploaded = far->counts.uploaded;
 	place->uploaded_bytes = far->counts.uploaded_bytes;
 	place->present = far->counts.present;
+	place->waited_us = far->counts.waited_us;
 	place->refused = far->counts.refused;
 }
 

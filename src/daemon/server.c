@@ -231,6 +231,7 @@ server_run(struct server *server)
 	int64_t busy_at = clock_us();
 	uint64_t count;
 
+	(void)listen(server->listener, BACKLOG); /* it is us now who does */
 	while (!is_stopping()) {
 		int64_t idle;
 

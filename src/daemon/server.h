@@ -26,7 +26,8 @@ struct server {
 /* HIT: we listen now. MISS: another one does. FAILED otherwise. */
 int server_open(struct server *server, const char *tarn_dir, struct error *err);
 
-/* Until the end, whose status is returned. */
+/* Until the end, whose status is returned; in the process that is to be known as the
+ * one that listens. */
 int server_run(struct server *server);
 
 /* For those who serve. */

@@ -490,7 +490,7 @@ settle(struct batch *batch, size_t i)
 }
 
 static void
-slow_down(struct far *far)
+slow_down(struct far *far, const struct error *why)
 {
 	unsigned s =
 	    far->upload_failures < 6 ? 1u << far->upload_failures : FAR_RETRY_S;
@@ -499,6 +499,7 @@ slow_down(struct far *far)
 	if (s > FAR_RETRY_S)
 		s = FAR_RETRY_S;
 	far->upload_failures++;
+	far->upload_why = *why;
 	far->upload_retry_us = clock_us() + (int64_t)s * 1000000;
 	far_unlock();
 }
@@ -508,6 +509,7 @@ speed_up(struct far *far)
 {
 	far_lock();
 	far->upload_failures = 0;
+	far->upload_why = (struct error){ 0 };
 	far_unlock();
 }
 
@@ -525,7 +527,7 @@ upload_batch(struct batch *batch)
 	far_return(batch->far, loc, failed ? &batch->why : NULL,
 	    batch->why.kind == ERROR_UNREACHABLE);
 	if (failed)
-		slow_down(batch->far);
+		slow_down(batch->far, &batch->why);
 	else
 		speed_up(batch->far);
 	pthread_mutex_lock(&lock);

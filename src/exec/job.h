@@ -55,6 +55,7 @@ struct job {
 
 	bool found; /* `record` is what lookup() found */
 	struct record record;
+	struct location *leaf;  /* that it came from; borrowed */
 	struct buf found_set; /* by which path set; only for an outer one */
 
 	/* For the event: */
@@ -96,10 +97,20 @@ void key_add_path(const struct job *job, const char *path, struct hasher *h);
 /* lookup.c: fill in job->record and job->found, or job->reason. */
 void lookup(struct job *job);
 
-/* lookup.c: put a path set in front of those known under the action key, in every
- * level that takes it. Returns 0 or -1. */
-int path_set_push(struct job *job, const struct digest *name,
-    const struct buf *set, const struct buf *hint, struct error *err);
+/* lookup.c: put a path set in front of those known under the action key, in `where`,
+ * which is our tree or a part of it. Returns 0 or -1. */
+int path_set_push(struct job *job, struct location *where,
+    const struct digest *name, const struct buf *set, const struct buf *hint,
+    struct error *err);
+
+/* fetch.c: how long remote locations may take. */
+void fetch_begin_lookup(struct job *job);
+void fetch_begin_restore(struct job *job);
+void fetch_end(struct job *job);
+
+/* fetch.c: false, with the reason: to fetch the record's outputs would take longer
+ * than to make them did. */
+bool fetch_is_worth_it(struct job *job);
 
 /* keep.c: store what the run did; fills in outcome and reason. */
 void keep(struct job *job, struct trace *trace);

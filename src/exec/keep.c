@@ -88,7 +88,7 @@ store_path_set(struct keeping *k, const struct digest *name,
 {
 	struct error err = { 0 };
 
-	if (path_set_push(k->job, name, set, hint, &err) == 0)
+	if (path_set_push(k->job, k->job->tree, name, set, hint, &err) == 0)
 		return true;
 	snprintf(k->text, sizeof(k->text), "it could not be stored: %.350s",
 	    err.text[0] ? err.text : "every location declined");

@@ -68,6 +68,7 @@ fetch_record(struct job *job, const struct digest *fingerprint)
 	buf_release(&fetch.data);
 	if (outcome != HIT)
 		return 0;
+	job->leaf = job->tree->served;
 	job->tier = xstrdup(
 	    job->tree->served ? job->tree->served->label : job->tree->label);
 	return 1;
@@ -112,8 +113,9 @@ try_set(struct search *search, const struct path_set_item *item)
 }
 
 int
-path_set_push(struct job *job, const struct digest *name, const struct buf *set,
-    const struct buf *hint, struct error *err)
+path_set_push(struct job *job, struct location *where,
+    const struct digest *name, const struct buf *set, const struct buf *hint,
+    struct error *err)
 {
 	struct key key = { KEY_INDEX, job->key };
 	struct path_sets sets = { .count = 0 };
@@ -123,7 +125,7 @@ path_set_push(struct job *job, const struct digest *name, const struct buf *set,
 	auto_source *source = NULL;
 	enum outcome outcome;
 
-	if (location_read(job->tree, &key, sink, err) == HIT &&
+	if (location_read(where, &key, sink, err) == HIT &&
 	    sink_commit(sink, err) == 0)
 		(void)path_sets_decode(&sets, old.data, old.len, err);
 	*err = (struct error){ 0 }; /* a list that can't be read is made anew */
@@ -131,7 +133,7 @@ path_set_push(struct job *job, const struct digest *name, const struct buf *set,
 	path_sets_encode(&sets, &fresh);
 	path_sets_release(&sets);
 	source = source_memory(fresh.data, fresh.len);
-	outcome = location_write(job->tree, &key, source, WRITE_REPLACE, err);
+	outcome = location_write(where, &key, source, WRITE_REPLACE, err);
 	return outcome == STORED || outcome == KEPT ? 0 : -1;
 }
 
@@ -151,33 +153,48 @@ find_leaf(void *arg, struct location *leaf)
 		place->found = true;
 }
 
-/* Is there a level that is nearer than the one with this leaf? */
 static bool
-is_far(struct location *tree, const struct location *leaf)
+has_leaf(struct location *tree, const struct location *leaf)
 {
 	struct place_of_leaf place = { leaf, false };
-	struct location *near = NULL;
 
-	if (strcmp(tree->kind->name, "levels") == 0 && tree->kind->member)
-		near = tree->kind->member(tree, 0);
-	if (!near)
-		return false;
-	location_each_leaf(near, find_leaf, &place);
-	return !place.found;
+	location_each_leaf(tree, find_leaf, &place);
+	return place.found;
+}
+
+static void
+push(struct job *job, struct location *where, const struct path_set_item *item)
+{
+	struct error err = { 0 };
+
+	if (path_set_push(
+	        job, where, &item->name, &item->data, &item->hint, &err) < 0)
+		job_note(job, "%s", err.text);
 }
 
 /* The record was copied to the nearer levels when it was read; without its path
- * set nobody would find it there. A damaged list is written anew. */
+ * set nobody would find it there. A damaged list is written anew, everywhere. */
 static void
 bring_nearer(struct job *job, struct location *leaf,
     const struct path_set_item *item, bool damaged)
 {
-	struct error err = { 0 };
+	const struct location_kind *kind = job->tree->kind;
+	struct location *level;
 
-	if (job->options.read_only || (!damaged && !is_far(job->tree, leaf)))
+	if (job->options.read_only)
 		return;
-	if (path_set_push(job, &item->name, &item->data, &item->hint, &err) < 0)
-		job_note(job, "%s", err.text);
+	if (damaged) {
+		push(job, job->tree, item);
+		return;
+	}
+	if (strcmp(kind->name, "levels") != 0 || !kind->member)
+		return;
+	for (size_t i = 0; (level = kind->member(job->tree, i)); i++) {
+		if (has_leaf(level, leaf))
+			return;
+		if (!kind->forgets || kind->forgets(job->tree, i))
+			push(job, level, item);
+	}
 }
 
 static int
@@ -220,8 +237,10 @@ lookup(struct job *job)
 	    "project are new");
 	if (!job->tree)
 		return;
+	fetch_begin_lookup(job);
 	job->found =
 	    location_read_each(job->tree, &key, RECORD_MAX, try_list, &search);
+	fetch_end(job);
 	if (!job->found)
 		location_each_leaf(job->tree, note_trouble, job);
 }

@@ -342,6 +342,7 @@ restore_and_replay(struct job *job, struct error *err)
 {
 	const struct restore restore = {
 		.tree = job->tree,
+		.far = job->leaf && job->leaf->kind->remote,
 		.mend = !job->options.read_only,
 		.note = note_damage,
 		.world = &job->world,
@@ -369,11 +370,17 @@ restore(struct job *job)
 	struct error err = { 0 };
 	enum outcome outcome;
 
+	if (!fetch_is_worth_it(job)) {
+		free(take(job->tier));
+		return false;
+	}
 	if (!outer_knows_hit(job)) {
 		outer_hears_of_failure(job);
 		return false;
 	}
+	fetch_begin_restore(job);
 	outcome = restore_and_replay(job, &err);
+	fetch_end(job);
 	if (outcome == HIT) {
 		job->outcome = "hit";
 		job->reason[0] = '\0';

@@ -1,9 +1,12 @@
 #include "locations/daemon.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -17,7 +20,7 @@
 #include "base/version.h"
 
 #define GREETING_US 300000 /* tarnd greets at once, unless it is stopped */
-#define START_MS 1000      /* ... and listens within this time */
+#define START_MS 3000      /* ... and listens within this time */
 #define AVOID_MAX 60       /* seconds */
 
 /* ---- the folder ---- */
@@ -79,6 +82,16 @@ avoid(int folder)
 /* ---- connecting ---- */
 
 static int
+nobody_there(struct error *err)
+{
+	int sys = errno;
+
+	(void)error_set(err, ERROR_SYSTEM, "tarnd does not run");
+	err->sys = sys;
+	return -1;
+}
+
+static int
 connect_to(int folder, struct error *err)
 {
 	auto_close int fd =
@@ -89,7 +102,9 @@ connect_to(int folder, struct error *err)
 	if (fd < 0)
 		return error_errno(err, "cannot make a socket");
 	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
-		return error_errno(err, "cannot connect to tarnd");
+		return errno == ENOENT || errno == ECONNREFUSED
+		    ? nobody_there(err)
+		    : error_errno(err, "cannot connect to tarnd");
 	if (!channel_is_ours(fd))
 		return error_set(
 		    err, ERROR_DENIED, "tarnd's socket is another user's");
@@ -178,6 +193,7 @@ hear_greeting(struct channel *channel, struct error *err)
 	return rc;
 }
 
+/* Connected, and greeted; the answer to that is still to be heard. */
 static int
 open_in(const char *tarn_dir, int folder, enum daemon_use use,
     struct channel *channel, struct error *err)
@@ -190,17 +206,22 @@ open_in(const char *tarn_dir, int folder, enum daemon_use use,
 		    "tried again in %d s",
 		    (int)wait);
 	channel->fd = connect_or_start(tarn_dir, folder, use, err);
-	if (channel->fd < 0)
-		return -1;
-	if (send_greeting(channel, err) < 0 ||
-	    hear_greeting(channel, err) < 0) {
-		if (err->kind != ERROR_USAGE)
-			avoid(folder);
-		channel_close(channel);
-		return -1;
+	return channel->fd < 0 ? -1 : send_greeting(channel, err);
+}
+
+/* After trouble, nobody tries for a while; when it is over, anybody does. */
+static int
+hear_in(int folder, struct channel *channel, struct error *err)
+{
+	if (hear_greeting(channel, err) == 0) {
+		if (faccessat(folder, "avoid", F_OK, 0) == 0)
+			(void)unlinkat(folder, "avoid", 0);
+		return 0;
 	}
-	(void)unlinkat(folder, "avoid", 0);
-	return 0;
+	if (err->kind != ERROR_USAGE)
+		avoid(folder);
+	channel_close(channel);
+	return -1;
 }
 
 int
@@ -213,7 +234,10 @@ daemon_open(const char *tarn_dir, enum daemon_use use, struct channel *channel,
 	folder = daemon_folder(tarn_dir, use == DAEMON_START, err);
 	if (folder < 0)
 		return -1;
-	return open_in(tarn_dir, folder, use, channel, err);
+	if (open_in(tarn_dir, folder, use, channel, err) == 0)
+		return hear_in(folder, channel, err);
+	channel_close(channel);
+	return -1;
 }
 
 ProtobufCMessage *
@@ -230,16 +254,79 @@ daemon_ask(struct channel *channel, enum channel_request kind, uint64_t wait_us,
 	return channel_receive(channel, type, until, err);
 }
 
+/* ---- by hand ---- */
+
+void
+daemon_forgive(const char *tarn_dir)
+{
+	struct error err;
+	auto_close int folder = daemon_folder(tarn_dir, false, &err);
+
+	if (folder >= 0)
+		(void)unlinkat(folder, "avoid", 0);
+}
+
+bool
+daemon_has_spool(const char *tarn_dir)
+{
+	auto_free char *path = xasprintf("%s/daemon/spool", tarn_dir);
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+	bool any = false;
+
+	while (dir && !any && (entry = readdir(dir)))
+		any = entry->d_name[0] != '.';
+	if (dir)
+		closedir(dir);
+	return any;
+}
+
+/* It holds the lock to its very end. */
+static int
+await_end(int folder, int64_t until, struct error *err)
+{
+	auto_close int fd = openat(folder, "lock", O_RDWR | O_CLOEXEC);
+	struct timespec pause = { .tv_nsec = 5000000 };
+
+	while (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (clock_us() > until)
+			return error_set(
+			    err, ERROR_SYSTEM, "tarnd does not end");
+		(void)nanosleep(&pause, NULL);
+	}
+	return 0;
+}
+
+int
+daemon_stop(const char *tarn_dir, int64_t until, struct error *err)
+{
+	auto_close int folder = daemon_folder(tarn_dir, false, err);
+	auto_close int fd = -1;
+	struct ucred peer;
+	socklen_t size = sizeof(peer);
+
+	if (folder < 0)
+		return error_set(err, ERROR_USAGE, "tarnd does not run");
+	fd = connect_to(folder, err);
+	if (fd < 0)
+		return -1;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 ||
+	    kill(peer.pid, SIGTERM) < 0)
+		return error_errno(err, "cannot end tarnd");
+	return await_end(folder, until, err);
+}
+
 /* ---- this process's own connection ---- */
 
 static struct {
 	char *tarn_dir; /* owned */
 	enum daemon_use use;
 	struct channel channel;
+	int folder;
 	uint32_t which;
-	bool lost;
+	bool greeted, lost;
 	struct error why; /* there is none any more */
-} own = { .channel = CHANNEL_INIT };
+} own = { .channel = CHANNEL_INIT, .folder = -1 };
 
 void
 daemon_set_up(const char *tarn_dir, enum daemon_use use)
@@ -255,6 +342,28 @@ void
 daemon_hang_up(void)
 {
 	channel_close(&own.channel);
+	if (own.folder >= 0)
+		close(own.folder);
+	own.folder = -1;
+}
+
+static int
+own_folder(struct error *err)
+{
+	if (own.folder < 0)
+		own.folder =
+		    daemon_folder(own.tarn_dir, own.use == DAEMON_START, err);
+	return own.folder;
+}
+
+static int
+open_own(struct error *err)
+{
+	if (own_folder(err) < 0 ||
+	    open_in(own.tarn_dir, own.folder, own.use, &own.channel, err) < 0)
+		return -1;
+	own.greeted = false;
+	return 0;
 }
 
 struct channel *
@@ -263,17 +372,50 @@ daemon_link(uint32_t *which, struct error *err)
 	*which = own.which;
 	if (own.channel.fd >= 0)
 		return &own.channel;
-	if (own.use == DAEMON_OFF)
-		(void)error_set(&own.why, ERROR_SKIPPED, "offline");
-	else if (!own.lost &&
-	    daemon_open(own.tarn_dir, own.use, &own.channel, &own.why) == 0) {
+	if (own.use == DAEMON_OFF) {
+		(void)error_set(err, ERROR_SKIPPED, "offline");
+		return NULL;
+	}
+	if (!own.lost && open_own(&own.why) == 0) {
 		*which = ++own.which;
 		return &own.channel;
 	}
+	channel_close(&own.channel);
 	own.lost = true;
 	own.why.kind = ERROR_SKIPPED;
 	*err = own.why;
 	return NULL;
+}
+
+int
+daemon_hear(struct error *err)
+{
+	if (own.greeted)
+		return 0;
+	own.greeted = true;
+	return hear_in(own.folder, &own.channel, err);
+}
+
+bool
+daemon_says_away(const struct digest *id, struct error *err)
+{
+	char hex[DIGEST_HEX + 1], path[DIGEST_HEX + 8], text[300];
+	struct error ignored;
+	auto_close int fd = -1;
+	struct stat st;
+	ssize_t got;
+
+	if (own.use == DAEMON_OFF || own_folder(&ignored) < 0)
+		return false;
+	snprintf(path, sizeof(path), "away/%s", digest_hex(id, hex));
+	fd = openat(own.folder, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0 || fstat(fd, &st) < 0 ||
+	    st.st_mtim.tv_sec + DAEMON_AWAY_S < time(NULL))
+		return false;
+	got = read(fd, text, sizeof(text) - 1);
+	text[got > 0 ? got : 0] = '\0';
+	(void)error_set(err, ERROR_SKIPPED, "not asked: %s", text);
+	return true;
 }
 
 void
@@ -282,8 +424,8 @@ daemon_wake(void)
 	struct error err;
 	uint32_t which;
 
-	if (own.use == DAEMON_START)
-		(void)daemon_link(&which, &err);
+	if (own.use == DAEMON_START && daemon_link(&which, &err))
+		(void)daemon_hear(&err);
 }
 
 void

@@ -16,12 +16,16 @@
  *		socket   where it listens
  *		spool/   uploads that wait (src/daemon/parcel.h)
  *		avoid    there was trouble with tarnd itself, so many bytes' worth
+ *		away/    locations that aren't to be asked, and why; by the digest
+ *		         of their description, renewed within DAEMON_AWAY_S
  *
  * Whoever needs it and finds nobody starts one, waits until it listens, and goes
  * on without if that takes too long. After trouble, nobody tries for 2 seconds,
  * then 4, up to a minute: a build doesn't pay for a tarnd that is stopped or broken
  * with every action.
  */
+#define DAEMON_AWAY_S 90
+
 enum daemon_use {
 	DAEMON_OFF,   /* remote locations aren't asked at all */
 	DAEMON_JOIN,  /* the one that runs: a child of ours would be watched */
@@ -47,6 +51,15 @@ void daemon_wake(void);
 int daemon_open(const char *tarn_dir, enum daemon_use use,
     struct channel *channel, struct error *err);
 
+/* Forget that there was trouble with it: who asks wants it to be tried. */
+void daemon_forgive(const char *tarn_dir);
+
+/* Does anything wait to be uploaded, as far as its folder tells? */
+bool daemon_has_spool(const char *tarn_dir);
+
+/* End the one that runs, of whatever version, and wait until it has. */
+int daemon_stop(const char *tarn_dir, int64_t until, struct error *err);
+
 /* The folder, made if need be: a descriptor, or -1 if it is not private. */
 int daemon_folder(const char *tarn_dir, bool make, struct error *err);
 
@@ -65,6 +78,13 @@ ProtobufCMessage *daemon_ask(struct channel *channel, enum channel_request kind,
  * connection from the one before it.
  */
 struct channel *daemon_link(uint32_t *which, struct error *err);
+
+/* Its greeting is heard with the first answer, so that nobody waits for it alone.
+ * Returns 0 or -1. */
+int daemon_hear(struct error *err);
+
+/* Is the location with this digest away, by tarnd's own word? ERROR_SKIPPED then. */
+bool daemon_says_away(const struct digest *id, struct error *err);
 
 /* It didn't answer, or made no sense: go on without for the rest of this process. */
 void daemon_lost(const struct error *why);

@@ -110,6 +110,12 @@ location_name(struct location *loc, const char *name)
 }
 
 uint64_t
+location_expect(struct location *leaf, uint64_t bytes)
+{
+	return leaf->kind->expect ? leaf->kind->expect(leaf, bytes) : 0;
+}
+
+uint64_t
 location_limit(struct location *loc)
 {
 	return loc->kind->limit ? loc->kind->limit(loc) : UINT64_MAX;
@@ -145,6 +151,18 @@ count_time(struct location *loc, uint64_t start, bool failed)
 		loc->rest_until = now + REST_US;
 }
 
+/* The first, and one more that says something else. */
+static void
+note_trouble(struct location *loc, const char *text)
+{
+	char *first = loc->trouble;
+
+	if (first && (strstr(first, text) || strchr(first, ';')))
+		return;
+	loc->trouble = first ? xasprintf("%s; %s", first, text) : xstrdup(text);
+	free(first);
+}
+
 /* What a leaf said when it FAILED. */
 static void
 count_failure(struct location *loc, const struct error *err)
@@ -153,8 +171,7 @@ count_failure(struct location *loc, const struct error *err)
 
 	loc->counts.errors += !skipped;
 	loc->counts.skipped += skipped;
-	if (!loc->trouble)
-		loc->trouble = xstrdup(err->text);
+	note_trouble(loc, err->text);
 }
 
 /* Add the time since `start`; composites only pass questions on. */
@@ -194,8 +211,11 @@ count_read(struct location *loc, enum outcome outcome, const struct error *err)
 static void
 count_write(struct location *loc, enum outcome outcome, const struct error *err)
 {
-	loc->counts.writes +=
-	    is_leaf(loc) && (outcome != FAILED || err->kind != ERROR_SKIPPED);
+	if (!is_leaf(loc))
+		return;
+	loc->counts.writes += outcome != FAILED || err->kind != ERROR_SKIPPED;
+	if (outcome == DECLINED && err->text[0])
+		note_trouble(loc, err->text);
 }
 
 static bool

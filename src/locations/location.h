@@ -212,6 +212,12 @@ struct location_kind {
 	uint64_t (*limit)(struct location *loc);
 
 	/*
+	 * Optional, leaves only: how long it would take to fetch so much, by what
+	 * was measured lately; microseconds, 0: not known.
+	 */
+	uint64_t (*expect)(struct location *loc, uint64_t bytes);
+
+	/*
 	 * Optional, leaves only: remove what was not used for longest, in a way
 	 * of its own; and: has a write found that there is more than there may
 	 * be, and, if `idle`, nobody is at it? It costs nothing to ask. Both are
@@ -260,7 +266,8 @@ struct location {
 	 */
 	uint64_t rest_until;
 
-	/* What went wrong first, or why it was not asked; of a leaf; owned. */
+	/* What went wrong first, or why it was not asked or declined; of a leaf;
+	 * owned. */
 	char *trouble;
 };
 
@@ -343,6 +350,9 @@ enum outcome location_read_checked(struct location *loc, const struct key *key,
  */
 int location_read_each(struct location *loc, const struct key *key, size_t max,
     location_value_fn *fn, void *arg);
+
+/* What fetching so much from a leaf would take, microseconds; 0: not known. */
+uint64_t location_expect(struct location *leaf, uint64_t bytes);
 
 /* Call `fn` for every leaf, nearest first. */
 void location_each_leaf(struct location *loc,

@@ -13,12 +13,15 @@
 #include "locations/daemon.h"
 #include "locations/kinds.h"
 
+#define INLINE (32 << 10)      /* bytes of a value that go with the request */
+#define INLINE_ALL (256 << 10) /* and of all of them */
 #define PATIENCE_US 1500000 /* with tarnd, which waits for servers less long */
 #define GRACE_US 200000     /* for what it says at the deadline to get here */
 
 struct proxy {
 	struct location base;
 	Tarn__Location *config; /* owned */
+	struct digest id;       /* of its description */
 	uint32_t number;        /* its name on the channel */
 	uint32_t told;          /* on this connection, what that means */
 };
@@ -30,12 +33,13 @@ proxy_of(struct location *loc)
 }
 
 static Tarn__Location *
-copy_config(const Tarn__Location *config)
+copy_config(const Tarn__Location *config, struct digest *id)
 {
 	size_t size = tarn__location__get_packed_size(config);
 	auto_free uint8_t *data = xmalloc(size + 1);
 
 	tarn__location__pack(config, data);
+	digest_bytes(id, data, size);
 	return tarn__location__unpack(NULL, size, data);
 }
 
@@ -54,7 +58,8 @@ proxy_new(const struct location_kind *kind, const Tarn__Location *config,
 {
 	static uint32_t number;
 	struct proxy *proxy;
-	Tarn__Location *copy = copy_config(config);
+	struct digest id;
+	Tarn__Location *copy = copy_config(config, &id);
 
 	if (!copy) {
 		error_set(err, ERROR_SYSTEM, "out of memory");
@@ -92,6 +97,9 @@ talk_start(struct talk *talk, struct location *loc, enum channel_request kind)
 	talk->request.keys = talk->at;
 	if (loc->deadline_us)
 		talk->request.wait_us = left > 0 ? (uint64_t)left : 1;
+	if (kind != CHANNEL_WRITE &&
+	    daemon_says_away(&talk->proxy->id, &talk->why))
+		return;
 	talk->channel = daemon_link(&which, &talk->why);
 	if (!talk->channel || talk->proxy->told == which)
 		return;
@@ -144,7 +152,10 @@ talk_hear(struct talk *talk, struct channel_frame *frame)
 
 	if (!talk->channel)
 		return false;
-	rc = channel_next(talk->channel, frame, until(talk), &talk->why);
+	rc = daemon_hear(&talk->why);
+	if (rc == 0)
+		rc =
+		    channel_next(talk->channel, frame, until(talk), &talk->why);
 	if (rc == 0)
 		error_set(&talk->why, ERROR_UNREACHABLE, "it hung up");
 	if (rc > 0 && (frame->is_message || frame->item < talk->request.n_keys))
@@ -417,6 +428,32 @@ send_wanted(struct talk *talk, const struct location_write_request *requests,
 	return sent;
 }
 
+/* A small value goes along with the request, within a limit for all of them. What can't
+ * be read is found out when it is to be sent. */
+static void
+add_value(Tarn__DaemonKey *key, struct source *in, struct buf *room)
+{
+	struct error err;
+	ssize_t got;
+
+	key->size = in->size;
+	if (in->size == 0 || in->size > INLINE ||
+	    room->len + in->size > INLINE_ALL)
+		return;
+	key->value.data = (uint8_t *)room->data + room->len;
+	while (key->value.len < in->size) {
+		got = source_read(in, key->value.data + key->value.len,
+		    in->size - key->value.len, &err);
+		if (got <= 0) {
+			key->value.len = 0;
+			(void)source_rewind(in, &err);
+			return;
+		}
+		key->value.len += (size_t)got;
+	}
+	room->len += in->size;
+}
+
 static void
 write_some(
     struct location *loc, struct location_write_request *requests, size_t count)
@@ -425,6 +462,7 @@ write_some(
 	struct location_contains_request *said =
 	    xrealloc(NULL, count, sizeof(*said));
 	bool done[CHANNEL_KEYS] = { false };
+	struct buf room = { .data = xmalloc(INLINE_ALL) };
 
 	memset(talk, 0, sizeof(*talk));
 	memset(said, 0, count * sizeof(*said));
@@ -432,7 +470,7 @@ write_some(
 	for (size_t i = 0; i < count; i++) {
 		Tarn__DaemonKey *key = talk_add(talk, &requests[i].key);
 
-		key->size = requests[i].in->size;
+		add_value(key, requests[i].in, &room);
 		key->mode = requests[i].mode;
 	}
 	talk_ask(talk);
@@ -444,6 +482,7 @@ write_some(
 		requests[i].outcome = said[i].outcome;
 		requests[i].err = said[i].err;
 	}
+	free(room.data);
 	free(said);
 	free(talk);
 }
@@ -470,6 +509,30 @@ proxy_write(struct location *loc, const struct key *key, struct source *in,
 	return request.outcome;
 }
 
+/* ---- expecting ---- */
+
+static uint64_t
+proxy_expect(struct location *loc, uint64_t bytes)
+{
+	struct talk *talk = xmalloc(sizeof(*talk));
+	struct channel_frame frame;
+	Tarn__DaemonAnswer *answer = NULL;
+	uint64_t us = 0;
+
+	memset(talk, 0, sizeof(*talk));
+	talk_start(talk, loc, CHANNEL_EXPECT);
+	talk->request.bytes = bytes;
+	talk_ask(talk);
+	if (talk_hear(talk, &frame))
+		answer = talk_answer(talk, &frame);
+	if (answer) {
+		us = answer->number;
+		tarn__daemon_answer__free_unpacked(answer, NULL);
+	}
+	free(talk);
+	return us;
+}
+
 /* ---- the kinds that tarnd speaks for ---- */
 
 #define PROXY(kind) \
@@ -491,6 +554,7 @@ proxy_write(struct location *loc, const struct key *key, struct source *in,
 		.read_batch = proxy_read_batch, \
 		.write_batch = proxy_write_batch, \
 		.contains_batch = proxy_contains_batch, \
+		.expect = proxy_expect, \
 	};
 
 PROXY(nginx)

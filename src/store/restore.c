@@ -24,7 +24,8 @@ struct piece {
 	mode_t mode;
 	bool there; /* something is to be replaced: */
 	struct stat old;
-	bool same; /* it is all that it is to be, but for its time */
+	bool same;    /* it is all that it is to be, but for its time */
+	bool fetched; /* its bytes are there */
 };
 
 struct job {
@@ -132,9 +133,9 @@ is_wanted(void *arg)
 	return digest_equal(&sink->digest, sink->want);
 }
 
-enum outcome
-restore_blob(const struct restore *restore, const struct digest *digest, int fd,
-    struct error *err)
+static void
+blob_sink_init(struct blob_sink *sink, const struct restore *restore,
+    const struct digest *digest, int fd)
 {
 	static const struct sink_ops ops = {
 		.write = blob_write,
@@ -143,10 +144,19 @@ restore_blob(const struct restore *restore, const struct digest *digest, int fd,
 		.close = blob_close,
 		.write_file = blob_write_file,
 	};
-	struct blob_sink sink = { .base = { &ops },
+
+	*sink = (struct blob_sink){ .base = { &ops },
 		.fd = fd,
 		.table = restore->world->table,
 		.want = digest };
+	hasher_init(&sink->hasher);
+}
+
+enum outcome
+restore_blob(const struct restore *restore, const struct digest *digest, int fd,
+    struct error *err)
+{
+	struct blob_sink sink;
 	struct location_check check = {
 		.is_whole = is_wanted, .arg = &sink, .mend = restore->mend
 	};
@@ -154,7 +164,7 @@ restore_blob(const struct restore *restore, const struct digest *digest, int fd,
 	char hex[DIGEST_HEX + 1];
 	enum outcome outcome;
 
-	hasher_init(&sink.hasher);
+	blob_sink_init(&sink, restore, digest, fd);
 	outcome =
 	    location_read_checked(restore->tree, &key, &sink.base, &check, err);
 	if (outcome == HIT && check.damage.kind != ERROR_NONE && restore->note)
@@ -299,13 +309,17 @@ fill_rewritten(const struct job *job, const struct output *output, int fd,
 }
 
 static int
-fill(const struct job *job, const struct output *output, int fd,
-    struct error *err)
+fill(const struct job *job, const struct piece *piece, struct error *err)
 {
+	const struct output *output = piece->output;
+	int fd = piece->file.fd;
+
 	if (output->flags & OUTPUT_REWRITE)
 		return fill_rewritten(job, output, fd, err);
 	if (output->size > RECORD_INLINE)
-		return restore_blob(job->restore, &output->digest, fd, err);
+		return piece->fetched
+		    ? HIT
+		    : restore_blob(job->restore, &output->digest, fd, err);
 	if (file_write_all(fd, output->contents.data, output->size) < 0)
 		return error_errno(err, "cannot write '%s'", output->path);
 	return HIT;
@@ -364,10 +378,9 @@ set_time(struct piece *piece, struct error *err)
 
 /* Files only: folders and links are made in their place, in no time. */
 static int
-build(struct job *job, struct piece *piece, struct error *err)
+begin(struct job *job, struct piece *piece, struct error *err)
 {
 	struct error why = { 0 };
-	int outcome;
 
 	if (piece->output->type != OUTPUT_FILE)
 		return HIT;
@@ -377,10 +390,106 @@ build(struct job *job, struct piece *piece, struct error *err)
 	if (aside_open(&piece->file, piece->path,
 	        standing_folder(job, piece->path), piece->mode, &why) < 0)
 		return not_as_recorded(err, piece->path, strerror(why.sys));
-	outcome = fill(job, piece->output, piece->file.fd, err);
+	return HIT;
+}
+
+static int
+finish(struct job *job, struct piece *piece, struct error *err)
+{
+	int outcome;
+
+	if (piece->output->type != OUTPUT_FILE || piece->same)
+		return HIT;
+	outcome = fill(job, piece, err);
 	if (outcome == HIT)
 		outcome = set_mode(job, piece, err);
 	return outcome == HIT ? set_time(piece, err) : outcome;
+}
+
+static int
+build(struct job *job, struct piece *piece, struct error *err)
+{
+	int outcome = begin(job, piece, err);
+
+	return outcome == HIT ? finish(job, piece, err) : outcome;
+}
+
+static int
+each(struct job *job,
+    int (*fn)(struct job *job, struct piece *piece, struct error *err),
+    struct error *err)
+{
+	int outcome = HIT;
+
+	for (size_t i = 0; outcome == HIT && i < job->record->count; i++)
+		outcome = fn(job, &job->piece[i], err);
+	return outcome;
+}
+
+/* ---- all blobs at once ---- */
+
+static bool
+wants_blob(const struct piece *piece)
+{
+	const struct output *output = piece->output;
+
+	return output->type == OUTPUT_FILE && !piece->same &&
+	    output->size > RECORD_INLINE && !(output->flags & OUTPUT_REWRITE);
+}
+
+/* What did not come like this, or not whole, is asked for once more, by itself. */
+static void
+take_blobs(struct blob_sink *sinks, struct piece **pieces,
+    const struct location_read_request *reads, size_t count)
+{
+	struct error err;
+
+	for (size_t i = 0; i < count; i++) {
+		pieces[i]->fetched =
+		    reads[i].outcome == HIT && is_wanted(&sinks[i]);
+		if (!pieces[i]->fetched)
+			(void)blob_reset(&sinks[i].base, &err);
+	}
+}
+
+static void
+fetch_all(struct job *job)
+{
+	size_t most = job->record->count + 1, count = 0;
+	auto_free struct piece **pieces = xmalloc(most * sizeof(*pieces));
+	auto_free struct blob_sink *sinks = xmalloc(most * sizeof(*sinks));
+	auto_free struct location_read_request *reads =
+	    xmalloc(most * sizeof(*reads));
+
+	for (size_t i = 0; i < job->record->count; i++) {
+		struct piece *piece = &job->piece[i];
+
+		if (!wants_blob(piece))
+			continue;
+		blob_sink_init(&sinks[count], job->restore,
+		    &piece->output->digest, piece->file.fd);
+		reads[count] = (struct location_read_request){
+			.key = { KEY_BLOB, piece->output->digest },
+			.out = &sinks[count].base,
+		};
+		pieces[count++] = piece;
+	}
+	location_read_batch(job->restore->tree, reads, count);
+	take_blobs(sinks, pieces, reads, count);
+}
+
+static int
+build_all(struct job *job, struct error *err)
+{
+	int outcome;
+
+	if (!job->restore->far)
+		return each(job, build, err);
+	outcome = each(job, begin, err);
+	if (outcome != HIT)
+		return outcome;
+	fetch_all(job);
+	return each(job, finish, err);
 }
 
 /* ---- into place ---- */
@@ -451,18 +560,6 @@ prepare(struct job *job, struct error *err)
 	return HIT;
 }
 
-static int
-each(struct job *job,
-    int (*fn)(struct job *job, struct piece *piece, struct error *err),
-    struct error *err)
-{
-	int outcome = HIT;
-
-	for (size_t i = 0; outcome == HIT && i < job->record->count; i++)
-		outcome = fn(job, &job->piece[i], err);
-	return outcome;
-}
-
 /* All files are open until they are in place. */
 #define FEW 200
 
@@ -497,7 +594,7 @@ restore_all(struct job *job, struct error *err)
 	if (outcome == HIT)
 		outcome = each(job, fit, err);
 	if (outcome == HIT)
-		outcome = each(job, build, err);
+		outcome = build_all(job, err);
 	if (outcome == HIT)
 		outcome = each(job, put, err);
 	if (outcome == HIT)

@@ -15,6 +15,7 @@
 struct restore {
 	struct location *tree; /* where blobs are */
 	bool mend;             /* locations forget what is damaged */
+	bool far;              /* blobs are far away: ask for all at once */
 	const struct world *world;
 	mode_t umask;
 
