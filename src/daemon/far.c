@@ -201,7 +201,12 @@ try_open(struct far *far, struct error *why)
 static void
 add_idle(struct far *far, struct location *loc)
 {
-	far->idle[far->idle_count++] = loc;
+	if (far->idle_count < FAR_OPEN) {
+		far->idle[far->idle_count++] = loc;
+	} else {
+		far->open--;
+		location_close(loc);
+	}
 	pthread_cond_broadcast(&changed);
 }
 
@@ -277,15 +282,10 @@ mend(void *arg)
 		far_unlock();
 		loc = try_open(far, &why);
 		far_lock();
-		if (loc && far->open < FAR_OPEN) {
-			come_back(far, loc);
-			continue;
-		}
-		far->away = false;
 		if (loc) {
-			unmark(far);
-			location_close(loc);
-		} else {
+			come_back(far, loc);
+		} else if (far->away) {
+			far->away = false;
 			go_away(far, &why);
 		}
 	}
@@ -347,9 +347,16 @@ borrow(struct far *far, int64_t until, struct error *err)
 			return far->idle[--far->idle_count];
 		if (far->open < FAR_OPEN && far->connecting < far->waiting)
 			start_connecting(far);
-		if (is_hopeless(far) || clock_us() >= until) {
+		if (is_hopeless(far)) {
+			(void)error_set(&slow, ERROR_UNREACHABLE,
+			    "no connection within %d ms",
+			    FAR_CONNECT_US / 1000);
+			go_away(far, &slow);
+			continue;
+		}
+		if (clock_us() >= until) {
 			(void)error_set(
-			    err, ERROR_SKIPPED, "no connection is ready yet");
+			    err, ERROR_SKIPPED, "no connection is free");
 			return NULL;
 		}
 		thread_wait(&changed, &lock, patience(far, until));
@@ -408,7 +415,7 @@ far_return(
 	if (!err) {
 		far->failures = 0;
 		far->lies = 0;
-		far->idle[far->idle_count++] = loc;
+		add_idle(far, loc);
 	} else {
 		far->open--;
 		if (fair && tells_of_server(far, err)) {

@@ -8,12 +8,14 @@
 #include "base/mem.h"
 #include "base/version.h"
 #include "daemon/far.h"
+#include "daemon/flight.h"
 #include "daemon/uploads.h"
 #include "store/record.h"
 
 #define GREETING_US 2000000
 #define PIECE_US 10000000     /* for the client to take or send the next */
 #define UNHURRIED_US 30000000 /* for a server, when nobody said how long */
+#define ALIVE_US 400000       /* a client that waits hears of us as often */
 #define PLACES 64             /* locations of one client */
 
 struct client {
@@ -72,6 +74,7 @@ struct item {
 	uint32_t number;
 	uint64_t size;
 	struct buf head; /* of an index value: it may be a record */
+	struct flight *flight;
 };
 
 struct reading {
@@ -83,6 +86,7 @@ struct reading {
 	struct item item[CHANNEL_KEYS];
 	struct location_read_request asked[CHANNEL_KEYS];
 	size_t index[CHANNEL_KEYS], count;
+	size_t following[CHANNEL_KEYS], followed; /* items */
 };
 
 static struct item *
@@ -111,6 +115,8 @@ item_write(struct sink *base, const void *data, size_t size, struct error *err)
 	reading->received += size;
 	if (reading->loc)
 		location_set_deadline(reading->loc, deadline_of(reading));
+	if (item->flight)
+		flight_add(item->flight, data, size);
 	if (item->head.len + size <= RECORD_MAX &&
 	    reading->asked[0].key.space == KEY_INDEX)
 		buf_add(&item->head, data, size);
@@ -230,6 +236,19 @@ trouble(const struct reading *reading)
 	return NULL;
 }
 
+/* Whoever waits for what we read. */
+static void
+land(const struct reading *reading, bool asked)
+{
+	for (size_t i = 0; i < reading->count; i++) {
+		struct flight *flight = reading->item[reading->index[i]].flight;
+
+		if (flight)
+			flight_land(
+			    flight, asked ? reading->asked[i].outcome : FAILED);
+	}
+}
+
 static int
 read_from(struct far *far, struct reading *reading, struct error *err)
 {
@@ -239,6 +258,8 @@ read_from(struct far *far, struct reading *reading, struct error *err)
 	struct error why = reading->asked[0].err;
 	int64_t end;
 
+	if (!loc)
+		land(reading, false);
 	for (size_t i = 0; i < reading->count && !loc; i++) {
 		if (answer(client, reading->index[i], FAILED, &why, err) < 0)
 			return -1;
@@ -253,6 +274,7 @@ read_from(struct far *far, struct reading *reading, struct error *err)
 	location_set_deadline(loc, 0);
 	reading->loc = NULL;
 	end = clock_us();
+	land(reading, true);
 	note_read(far, reading);
 	far_return(far, loc, trouble(reading),
 	    !reading->hung_up &&
@@ -266,6 +288,87 @@ read_from(struct far *far, struct reading *reading, struct error *err)
 	return 0;
 }
 
+/* ---- what another one reads already ---- */
+
+/* The outcome, while the client hears now and then that we are here. */
+static int
+follow(struct reading *reading, size_t item, struct error *err)
+{
+	struct flight *flight = reading->item[item].flight;
+	int64_t end = reading->until;
+
+	for (;;) {
+		int64_t now = clock_us();
+		int64_t next = now + ALIVE_US < end ? now + ALIVE_US : end;
+		int outcome = flight_wait(flight, next);
+
+		if (outcome != FLIGHT_IN_AIR || next == end)
+			return outcome;
+		if (channel_send_data(reading->client->channel, (uint32_t)item,
+		        "", 0, soon(), err) < 0)
+			return FAILED;
+	}
+}
+
+static int
+answer_follower(struct reading *reading, size_t item, struct error *err)
+{
+	auto_source *in = flight_source(reading->item[item].flight);
+	char chunk[64 * 1024];
+	ssize_t got;
+
+	while ((got = source_read(in, chunk, sizeof(chunk), err)) > 0) {
+		if (channel_send_data(reading->client->channel, (uint32_t)item,
+		        chunk, (size_t)got, soon(), err) < 0)
+			return -1;
+	}
+	return answer(reading->client, item, got < 0 ? FAILED : HIT, err, err);
+}
+
+static void
+add_own(struct reading *reading, size_t item, const struct key *key)
+{
+	reading->asked[reading->count] =
+	    (struct location_read_request){ .key = *key,
+		    .out = &reading->item[item].base };
+	reading->index[reading->count++] = item;
+}
+
+/* Those that others read for us; what failed for them is asked for again. */
+static int
+read_after_others(struct far *far, struct reading *reading,
+    const Tarn__DaemonRequest *request, struct error *err)
+{
+	size_t followed = reading->followed, served = 0;
+	int rc = 0;
+
+	reading->count = 0;
+	for (size_t i = 0; i < followed && rc == 0; i++) {
+		size_t item = reading->following[i];
+		int outcome = follow(reading, item, err);
+		struct key key;
+
+		served += outcome == HIT;
+		if (outcome == HIT)
+			rc = answer_follower(reading, item, err);
+		else if (outcome == MISS)
+			rc = answer(reading->client, item, MISS, NULL, err);
+		else
+			rc = channel_key(request->keys[item], &key, err);
+		if (rc < 0 || outcome == HIT || outcome == MISS)
+			continue;
+		flight_leave(take(reading->item[item].flight));
+		add_own(reading, item, &key);
+	}
+	far_lock();
+	far->counts.merged += served;
+	far_unlock();
+	return rc == 0 && reading->count > 0 ? read_from(far, reading, err)
+	                                     : rc;
+}
+
+/* ---- all of a request ---- */
+
 static int64_t
 until(const Tarn__DaemonRequest *request)
 {
@@ -275,11 +378,37 @@ until(const Tarn__DaemonRequest *request)
 	    (int64_t)(wait && wait < UNHURRIED_US ? wait : UNHURRIED_US);
 }
 
+/* From the spool, or by us, or by another one who is at it. */
+static int
+begin_item(struct far *far, struct reading *reading,
+    const Tarn__DaemonRequest *request, size_t i, struct error *err)
+{
+	struct item *item = &reading->item[i];
+	struct key key;
+	bool leads;
+
+	*item = (struct item){ .base = { &item_ops },
+		.reading = reading,
+		.number = (uint32_t)i,
+		.head = BUF_INIT };
+	if (channel_key(request->keys[i], &key, err) < 0)
+		return -1;
+	if (read_waiting(reading, far, &key, i, err))
+		return 0;
+	item->flight = flight_join(far, &key, &leads);
+	if (leads)
+		add_own(reading, i, &key);
+	else
+		reading->following[reading->followed++] = i;
+	return 0;
+}
+
 static int
 handle_read(struct client *client, struct far *far,
     const Tarn__DaemonRequest *request, struct error *err)
 {
 	struct reading *reading = xmalloc(sizeof(*reading));
+	size_t begun = 0;
 	int rc = 0;
 
 	reading->client = client;
@@ -288,27 +417,20 @@ handle_read(struct client *client, struct far *far,
 	reading->until = until(request);
 	reading->received = 0;
 	reading->hung_up = false;
-	reading->count = 0;
-	for (size_t i = 0; i < request->n_keys && rc == 0; i++) {
-		struct location_read_request *asked =
-		    &reading->asked[reading->count];
-
-		reading->item[i] = (struct item){ .base = { &item_ops },
-			.reading = reading,
-			.number = (uint32_t)i,
-			.head = BUF_INIT };
-		*asked = (struct location_read_request){
-			.out = &reading->item[i].base
-		};
-		rc = channel_key(request->keys[i], &asked->key, err);
-		reading->index[reading->count] = i;
-		if (rc == 0 && !read_waiting(reading, far, &asked->key, i, err))
-			reading->count++;
-	}
+	reading->count = reading->followed = 0;
+	for (; begun < request->n_keys && rc == 0; begun++)
+		rc = begin_item(far, reading, request, begun, err);
+	if (rc < 0)
+		land(reading, false);
 	if (rc == 0 && reading->count > 0)
 		rc = read_from(far, reading, err);
-	for (size_t i = 0; i < request->n_keys && rc == 0; i++)
+	if (rc == 0 && reading->followed > 0)
+		rc = read_after_others(far, reading, request, err);
+	for (size_t i = 0; i < begun; i++) {
+		if (reading->item[i].flight)
+			flight_leave(reading->item[i].flight);
 		item_close(&reading->item[i].base);
+	}
 	free(reading);
 	return rc;
 }

@@ -95,8 +95,9 @@ class Client:
     def write(self, url, digest, size):
         self.send(0, number(1, 2) + number(2, 1) + text(3, text(1, "redis") + text(2, url)) + self.key(digest, size))
 
-    def read(self, digest, space=0):
-        self.send(0, number(1, 1) + number(2, 1) + self.key(digest, 0, space))
+    def read(self, digest, space=0, url=None):
+        opened = text(3, text(1, "redis") + text(2, url)) if url else b""
+        self.send(0, number(1, 1) + number(2, 1) + opened + self.key(digest, 0, space))
 
     def value(self):
         data = b""
