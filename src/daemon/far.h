@@ -29,7 +29,7 @@
  */
 #define FAR_OPEN 16
 #define FAR_CONNECT_US 300000
-#define FAR_FIRST_US 500000  /* for an answer to begin, when a build waits */
+#define FAR_FIRST_US 500000  /* for a lookup's answer to begin */
 #define FAR_RATE 65536       /* and then bytes a second, at least */
 #define FAR_FREE_US 25000    /* a lookup that takes so long costs nothing */
 #define FAR_CREDIT_US 400000 /* at the start */

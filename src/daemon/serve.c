@@ -21,7 +21,7 @@
 struct client {
 	struct server *server;
 	struct channel *channel;
-	struct action *action;
+	struct group *group;
 	struct far *far[PLACES]; /* by their numbers on this connection */
 	uint32_t number[PLACES];
 	size_t places;
@@ -95,13 +95,18 @@ item_of(struct sink *base)
 	return container_of(base, struct item, base);
 }
 
-/* As long as bytes come fast enough, it may go on. */
+/*
+ * A lookup may go on for as long as bytes come fast enough. What a record names was
+ * found worth its time by the client, who said how long that is.
+ */
 static int64_t
 deadline_of(const struct reading *reading)
 {
 	int64_t limit = reading->start + FAR_FIRST_US +
 	    (int64_t)(reading->received * 1000000 / FAR_RATE);
 
+	if (reading->asked[0].key.space == KEY_BLOB)
+		return reading->until;
 	return limit < reading->until ? limit : reading->until;
 }
 
@@ -509,7 +514,7 @@ handle_write(struct client *client, struct far *far,
 		rc = channel_key(from, &key, err);
 		if (rc == 0)
 			outcome =
-			    uploads_begin(&up[begun], far, client->action, &key,
+			    uploads_begin(&up[begun], far, client->group, &key,
 			        from->size, (enum write_mode)from->mode, &why);
 		if (rc == 0 && outcome == HIT && from->size > 0 &&
 		    from->value.len == from->size)
@@ -871,7 +876,7 @@ welcome(struct client *client, struct error *err)
 		return -1;
 	rc = greet(client, theirs, err);
 	if (rc == 0)
-		client->action = action_of(theirs->action);
+		client->group = group_of(theirs->action);
 	tarn__daemon_greeting__free_unpacked(theirs, NULL);
 	return rc;
 }
@@ -886,7 +891,7 @@ serve(struct server *server, struct channel *channel)
 	if (rc == 0) {
 		while ((rc = next_request(&client, &err)) > 0)
 			;
-		action_release(client.action);
+		group_release(client.group);
 	}
 	if (rc < 0)
 		log_info("a client: %s", err.text);

@@ -28,7 +28,7 @@ struct upload {
 	struct upload *sibling;         /* the next of its action */
 	uint64_t number;
 	struct far *far;
-	struct action *action;
+	struct group *group;
 	struct key key;
 	enum write_mode mode;
 	uint64_t start, size; /* of the value in the file */
@@ -43,8 +43,8 @@ struct fate {
 	bool waiting, stored;
 };
 
-struct action {
-	struct action *next;
+struct group {
+	struct group *next;
 	uint64_t number;
 	unsigned users;
 	struct upload *first, *last; /* of those that wait */
@@ -58,123 +58,123 @@ static struct {
 	char *spool, *damaged; /* folders */
 	struct upload *first, *last;
 	struct upload *bucket[BUCKETS];
-	struct action *actions;
+	struct group *groups;
 	uint64_t number, count, bytes, limit;
 } all;
 
 /* ---- actions ---- */
 
-static struct action *
-find_action(uint64_t number)
+static struct group *
+find_group(uint64_t number)
 {
-	struct action *action = all.actions;
+	struct group *group = all.groups;
 
-	while (action && action->number != number)
-		action = action->next;
-	if (action)
-		return action;
-	action = xmalloc(sizeof(*action));
-	*action = (struct action){ .number = number, .next = all.actions };
-	all.actions = action;
-	return action;
+	while (group && group->number != number)
+		group = group->next;
+	if (group)
+		return group;
+	group = xmalloc(sizeof(*group));
+	*group = (struct group){ .number = number, .next = all.groups };
+	all.groups = group;
+	return group;
 }
 
 static void
-let_action_go(struct action *action)
+let_group_go(struct group *group)
 {
-	struct action **at = &all.actions;
+	struct group **at = &all.groups;
 
-	if (--action->users > 0)
+	if (--group->users > 0)
 		return;
-	while (*at != action)
+	while (*at != group)
 		at = &(*at)->next;
-	*at = action->next;
-	free(action->fate);
-	free(action);
+	*at = group->next;
+	free(group->fate);
+	free(group);
 }
 
-struct action *
-action_of(uint64_t number)
+struct group *
+group_of(uint64_t number)
 {
-	struct action *action;
+	struct group *group;
 
 	pthread_mutex_lock(&lock);
-	action = find_action(number);
-	action->users++;
+	group = find_group(number);
+	group->users++;
 	pthread_mutex_unlock(&lock);
-	return action;
+	return group;
 }
 
 void
-action_release(struct action *action)
+group_release(struct group *group)
 {
 	pthread_mutex_lock(&lock);
-	let_action_go(action);
+	let_group_go(group);
 	pthread_mutex_unlock(&lock);
 }
 
 static struct fate *
-find_fate(const struct action *action, const struct digest *digest,
+find_fate(const struct group *group, const struct digest *digest,
     const struct far *far)
 {
-	for (size_t i = 0; i < action->fates; i++) {
-		if (action->fate[i].far == far &&
-		    digest_equal(&action->fate[i].digest, digest))
-			return &action->fate[i];
+	for (size_t i = 0; i < group->fates; i++) {
+		if (group->fate[i].far == far &&
+		    digest_equal(&group->fate[i].digest, digest))
+			return &group->fate[i];
 	}
 	return NULL;
 }
 
 static void
 await_fate(
-    struct action *action, const struct digest *digest, const struct far *far)
+    struct group *group, const struct digest *digest, const struct far *far)
 {
-	struct fate *fate = find_fate(action, digest, far);
+	struct fate *fate = find_fate(group, digest, far);
 
 	if (!fate) {
-		action->fate = xrealloc(
-		    action->fate, action->fates + 1, sizeof(*action->fate));
-		fate = &action->fate[action->fates++];
+		group->fate = xrealloc(
+		    group->fate, group->fates + 1, sizeof(*group->fate));
+		fate = &group->fate[group->fates++];
 		*fate = (struct fate){ .digest = *digest, .far = far };
 	}
 	fate->waiting = true;
 }
 
 static void
-link_to_action(struct upload *up)
+link_to_group(struct upload *up)
 {
-	struct action *action = up->action;
+	struct group *group = up->group;
 
-	action->users++;
-	if (action->last)
-		action->last->sibling = up;
+	group->users++;
+	if (group->last)
+		group->last->sibling = up;
 	else
-		action->first = up;
-	action->last = up;
+		group->first = up;
+	group->last = up;
 	if (up->key.space == KEY_BLOB)
-		await_fate(action, &up->key.digest, up->far);
+		await_fate(group, &up->key.digest, up->far);
 }
 
 static void
-unlink_from_action(struct upload *up)
+unlink_from_group(struct upload *up)
 {
-	struct action *action = up->action;
-	struct upload **at = &action->first, *last = NULL;
+	struct group *group = up->group;
+	struct upload **at = &group->first, *last = NULL;
 
 	while (*at != up) {
 		last = *at;
 		at = &last->sibling;
 	}
 	*at = up->sibling;
-	if (action->last == up)
-		action->last = last;
+	if (group->last == up)
+		group->last = last;
 }
 
 /* To all actions that wrote this blob: it is there now, or it will never be. */
 static void
 tell_fate(const struct upload *up, bool stored)
 {
-	for (struct action *a = all.actions; a; a = a->next) {
+	for (struct group *a = all.groups; a; a = a->next) {
 		struct fate *fate = find_fate(a, &up->key.digest, up->far);
 
 		if (!fate)
@@ -207,7 +207,7 @@ link_upload(struct upload *up)
 	up->chain = *bucket;
 	*bucket = up;
 	all.count++;
-	link_to_action(up);
+	link_to_group(up);
 }
 
 static char *
@@ -227,10 +227,10 @@ unlink_upload(struct upload *up, bool stored)
 	*at = up->chain;
 	*(up->previous ? &up->previous->next : &all.first) = up->next;
 	*(up->next ? &up->next->previous : &all.last) = up->previous;
-	unlink_from_action(up);
+	unlink_from_group(up);
 	if (up->key.space == KEY_BLOB)
 		tell_fate(up, stored);
-	let_action_go(up->action);
+	let_group_go(up->group);
 	all.count--;
 	all.bytes -= up->size;
 	free(up);
@@ -262,12 +262,12 @@ set_aside(struct upload *up, const char *why)
 
 /* Is a blob of this action anywhere? 0: not yet; -1: it will not be. */
 static int
-is_stored(const struct action *action, const struct digest *digest)
+is_stored(const struct group *group, const struct digest *digest)
 {
 	int answer = -1;
 
-	for (size_t i = 0; i < action->fates; i++) {
-		const struct fate *fate = &action->fate[i];
+	for (size_t i = 0; i < group->fates; i++) {
+		const struct fate *fate = &group->fate[i];
 
 		if (!digest_equal(&fate->digest, digest))
 			continue;
@@ -283,14 +283,14 @@ is_stored(const struct action *action, const struct digest *digest)
 static int
 index_may_go(const struct upload *up)
 {
-	const struct action *action = up->action;
+	const struct group *group = up->group;
 
-	for (const struct upload *u = action->first; u != up; u = u->sibling) {
+	for (const struct upload *u = group->first; u != up; u = u->sibling) {
 		if (u->far == up->far)
 			return 0;
 	}
-	for (size_t i = 0; i < action->fates; i++) {
-		int stored = is_stored(action, &action->fate[i].digest);
+	for (size_t i = 0; i < group->fates; i++) {
+		int stored = is_stored(group, &group->fate[i].digest);
 
 		if (stored <= 0)
 			return stored;
@@ -629,7 +629,7 @@ reserve(struct uploading *up, uint64_t size, struct error *err)
 	const struct upload *same = find(up->far, &up->key);
 
 	if (same && up->key.space == KEY_BLOB) {
-		await_fate(up->action, &up->key.digest, up->far);
+		await_fate(up->group, &up->key.digest, up->far);
 		return KEPT;
 	}
 	if (size > all.limit || all.bytes > all.limit - size) {
@@ -655,13 +655,13 @@ start_writing(struct uploading *up, uint64_t size, struct error *err)
 	key.mode = up->mode;
 	upload.location = up->far->config;
 	upload.key = &key;
-	upload.action = up->action->number;
+	upload.action = up->group->number;
 	upload.time = (uint64_t)time(NULL);
 	return parcel_start(&up->writer, up->path, &upload, size, err);
 }
 
 enum outcome
-uploads_begin(struct uploading *up, struct far *far, struct action *action,
+uploads_begin(struct uploading *up, struct far *far, struct group *group,
     const struct key *key, uint64_t size, enum write_mode mode,
     struct error *err)
 {
@@ -670,7 +670,7 @@ uploads_begin(struct uploading *up, struct far *far, struct action *action,
 	*up = (struct uploading){ .writer = { .file = ASIDE_INIT,
 		                      .head = BUF_INIT },
 		.far = far,
-		.action = action,
+		.group = group,
 		.key = *key,
 		.mode = mode };
 	pthread_mutex_lock(&lock);
@@ -692,7 +692,7 @@ add(struct uploading *from, time_t when, bool unchecked)
 
 	*up = (struct upload){ .number = from->number,
 		.far = from->far,
-		.action = from->action,
+		.group = from->group,
 		.key = from->key,
 		.mode = from->mode,
 		.start = from->writer.parcel.start,
@@ -824,7 +824,7 @@ take_up(const char *name)
 	(void)channel_key(parcel.upload->key, &from.key, &err);
 	from.mode = (enum write_mode)parcel.upload->key->mode;
 	from.far = far_of(parcel.upload->location);
-	from.action = find_action(parcel.upload->action);
+	from.group = find_group(parcel.upload->action);
 	from.writer.parcel.start = parcel.start;
 	from.writer.parcel.size = parcel.size;
 	all.bytes += parcel.size;

@@ -23,9 +23,9 @@
 
 /* What one client writes belongs to one action. It is one for as long as the client
  * or an upload refers to it. */
-struct action;
-struct action *action_of(uint64_t number);
-void action_release(struct action *action);
+struct group;
+struct group *group_of(uint64_t number);
+void group_release(struct group *group);
 
 /* Go on with what is in the spool, TARN_DIR/daemon/spool. Returns 0 or -1. */
 int uploads_open(const char *folder, uint64_t limit, struct error *err);
@@ -38,14 +38,14 @@ int uploads_open(const char *folder, uint64_t limit, struct error *err);
 struct uploading {
 	struct parcel_writer writer;
 	struct far *far;
-	struct action *action;
+	struct group *group;
 	struct key key;
 	enum write_mode mode;
 	uint64_t number, reserved;
 	char *path;
 };
 enum outcome uploads_begin(struct uploading *up, struct far *far,
-    struct action *action, const struct key *key, uint64_t size,
+    struct group *group, const struct key *key, uint64_t size,
     enum write_mode mode, struct error *err);
 int uploads_add(struct uploading *up, struct error *err);
 void uploads_forget(struct uploading *up);

@@ -16,7 +16,8 @@
 #define INLINE (32 << 10)      /* bytes of a value that go with the request */
 #define INLINE_ALL (256 << 10) /* and of all of them */
 #define PATIENCE_US 1500000 /* with tarnd, which waits for servers less long */
-#define GRACE_US 200000     /* for what it says at the deadline to get here */
+#define PATIENCE_BLOB_US 10000000 /* which may come in large pieces */
+#define GRACE_US 200000 /* for what it says at the deadline to get here */
 
 struct proxy {
 	struct location base;
@@ -128,7 +129,10 @@ static int64_t
 until(const struct talk *talk)
 {
 	int64_t deadline = talk->proxy->base.deadline_us;
-	int64_t patience = clock_us() + PATIENCE_US;
+	bool blob = talk->request.n_keys > 0 &&
+	    talk->keys[0].space == KEY_BLOB &&
+	    talk->request.kind == CHANNEL_READ;
+	int64_t patience = clock_us() + (blob ? PATIENCE_BLOB_US : PATIENCE_US);
 
 	if (deadline && deadline + GRACE_US < patience)
 		return deadline + GRACE_US;

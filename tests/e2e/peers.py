@@ -104,7 +104,9 @@ class Client:
         while True:
             what, piece = self.frame()
             if what == 0:
-                return data if fields(piece).get(2, 0) == 1 else None
+                found = fields(piece)
+                assert found.get(2, 0) == 1, found
+                return data
             data += piece
 
 

@@ -341,7 +341,11 @@ def test_equal_reads_are_one(p):
             for client in clients:
                 client.read(digest, space=1, url=url)
             for client in clients:
-                assert client.value() == data
+                try:
+                    assert client.value() == data
+                except AssertionError:
+                    print(open(q.env["TARN_LOG_FILE"]).read())
+                    raise
             place = status(q)["locations"][0]
             equal((place["reads"], place["shared"]), (1, 49))
 
