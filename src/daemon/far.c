@@ -440,6 +440,24 @@ later(int64_t a, int64_t b)
 	return a > b ? (uint64_t)(a - b) : 0;
 }
 
+static void
+note_waiting(struct far *far, int64_t start, int64_t end)
+{
+	if (start < far->waited_until)
+		start = far->waited_until;
+	far->counts.waited_us += later(end, start);
+	if (end > far->waited_until)
+		far->waited_until = end;
+}
+
+void
+far_waited(struct far *far, int64_t start)
+{
+	far_lock();
+	note_waiting(far, start, clock_us());
+	far_unlock();
+}
+
 void
 far_charge(struct far *far, int64_t start, int64_t end, uint64_t saved_us)
 {
@@ -448,9 +466,7 @@ far_charge(struct far *far, int64_t start, int64_t end, uint64_t saved_us)
 
 	far_lock();
 	regain(far);
-	far->counts.waited_us +=
-	    later(end, start > far->waited_until ? start : far->waited_until);
-	far->waited_until = end;
+	note_waiting(far, start, end);
 	if (from < far->charged_until)
 		from = far->charged_until;
 	if (from < end) {

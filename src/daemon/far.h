@@ -101,6 +101,9 @@ void far_return(
 /* A lookup from `start` to `end`; `saved_us`: what a record that it found saves. */
 void far_charge(struct far *far, int64_t start, int64_t end, uint64_t saved_us);
 
+/* Since `start`, for a connection that was not to be had. */
+void far_waited(struct far *far, int64_t start);
+
 /* `bytes` in this time, of which 0 is an answer without a value. */
 void far_measure(struct far *far, uint64_t bytes, int64_t us);
 

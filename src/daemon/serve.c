@@ -270,7 +270,7 @@ read_from(struct far *far, struct reading *reading, struct error *err)
 			return -1;
 	}
 	if (!loc) {
-		far_charge(far, reading->start, clock_us(), 0);
+		far_waited(far, reading->start);
 		return 0;
 	}
 	reading->loc = loc;
