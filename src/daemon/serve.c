@@ -10,6 +10,7 @@
 #include "daemon/far.h"
 #include "daemon/flight.h"
 #include "daemon/uploads.h"
+#include "locations/kinds.h"
 #include "store/record.h"
 
 #define GREETING_US 2000000
@@ -777,6 +778,17 @@ static const struct {
 	[CHANNEL_STOP] = { NULL, handle_stop },
 };
 
+/* What needs no server is no business of ours. */
+static bool
+is_remote(const char *kind)
+{
+	for (size_t i = 0; location_kinds[i]; i++) {
+		if (strcmp(location_kinds[i]->name, kind) == 0)
+			return location_kinds[i]->remote;
+	}
+	return false;
+}
+
 static struct far *
 far_with(struct client *client, const Tarn__DaemonRequest *request)
 {
@@ -784,7 +796,7 @@ far_with(struct client *client, const Tarn__DaemonRequest *request)
 		if (client->number[i] == request->location)
 			return client->far[i];
 	}
-	if (!request->opened || !*request->opened->kind ||
+	if (!request->opened || !is_remote(request->opened->kind) ||
 	    client->places == PLACES)
 		return NULL;
 	client->number[client->places] = request->location;
