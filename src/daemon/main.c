@@ -17,6 +17,7 @@
 #include "base/size.h"
 #include "base/version.h"
 #include "daemon/server.h"
+#include "daemon/thread.h"
 #include "daemon/uploads.h"
 
 static const char help[] =
@@ -142,7 +143,6 @@ run(const char *tarn_dir, bool foreground, struct error *err)
 	static sigset_t signals;
 	uint64_t limit;
 	int rc = server_open(&server, tarn_dir, err);
-	pthread_t waiter;
 
 	if (rc <= 0)
 		return rc;
@@ -152,7 +152,7 @@ run(const char *tarn_dir, bool foreground, struct error *err)
 	if (!foreground)
 		let_streams_go();
 	block_signals(&signals);
-	if (pthread_create(&waiter, NULL, await_signal, &signals) != 0)
+	if (thread_start(await_signal, &signals) < 0)
 		return error_set(err, ERROR_SYSTEM, "cannot start a thread");
 	log_start("tarnd", foreground);
 	far_set_up(server.folder);

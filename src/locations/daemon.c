@@ -25,6 +25,16 @@
 
 /* ---- the folder ---- */
 
+static int
+nobody_there(struct error *err)
+{
+	int sys = errno;
+
+	(void)error_set(err, ERROR_SYSTEM, "tarnd does not run");
+	err->sys = sys;
+	return -1;
+}
+
 int
 daemon_folder(const char *tarn_dir, bool make, struct error *err)
 {
@@ -36,6 +46,8 @@ daemon_folder(const char *tarn_dir, bool make, struct error *err)
 	    file_make_folder(tarn_dir, err) == 0)
 		(void)mkdir(path, 0700);
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 && errno == ENOENT && !make)
+		return nobody_there(err);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return error_errno(err, "cannot open '%s'", path);
 	if (st.st_uid != geteuid() || (st.st_mode & 077) != 0)
@@ -80,16 +92,6 @@ avoid(int folder)
 }
 
 /* ---- connecting ---- */
-
-static int
-nobody_there(struct error *err)
-{
-	int sys = errno;
-
-	(void)error_set(err, ERROR_SYSTEM, "tarnd does not run");
-	err->sys = sys;
-	return -1;
-}
 
 static int
 connect_to(int folder, struct error *err)

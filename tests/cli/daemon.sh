@@ -1,3 +1,4 @@
+export TARN_DIR="$PWD/none"
 tarn daemon; echo "status $?"
 tarn daemon nonsense; echo "status $?"
 tarn daemon --help
