@@ -32,7 +32,7 @@
 #define FAR_FIRST_US 500000  /* for a lookup's answer to begin */
 #define FAR_RATE 65536       /* and then bytes a second, at least */
 #define FAR_FREE_US 25000    /* a lookup that takes so long costs nothing */
-#define FAR_CREDIT_US 400000 /* at the start */
+#define FAR_CREDIT_US 250000 /* at the start */
 #define FAR_CREDIT_MAX_US 5000000
 #define FAR_AGAIN_US 100000 /* after it was used up */
 #define FAR_REGAIN 200      /* one part in so many of the time that passes */

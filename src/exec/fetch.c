@@ -9,7 +9,7 @@
 #include "exec/job.h"
 
 #define LOOKUP_US 1000000
-#define BRIEF_US 50000 /* is no time, and can't be foretold that well */
+#define BRIEF_US 200000 /* more than that can't be foretold that well */
 
 void
 fetch_begin_lookup(struct job *job)
@@ -85,7 +85,7 @@ fetch_is_worth_it(struct job *job)
 		return true;
 	bytes = bytes_to_fetch(job);
 	us = bytes ? location_expect(leaf, bytes) : 0;
-	if (us <= job->record.wall_us || us <= BRIEF_US)
+	if (us <= job->record.wall_us + BRIEF_US)
 		return true;
 	job_reason(job,
 	    "to fetch its %llu bytes from '%s' is expected to take %llu ms, "
