@@ -215,7 +215,7 @@ static void
 come_back(struct far *far, struct location *loc)
 {
 	if (far->away) {
-		far->away = false;
+		far->away = far->unconnected = false;
 		unmark(far);
 		far->upload_retry_us = 0;
 		far->lies = 0;
@@ -237,10 +237,14 @@ connect_one(void *arg)
 	far_lock();
 	far->connecting--;
 	far->open--;
-	if (loc)
-		come_back(far, loc);
-	else
+	if (!loc) {
 		go_away(far, &why);
+	} else if (!far->away || far->unconnected) {
+		come_back(far, loc);
+	} else { /* it was found too slow, or worse, meanwhile */
+		far->open++;
+		add_idle(far, loc);
+	}
 	pthread_cond_broadcast(&changed);
 	far_unlock();
 	return NULL;
@@ -285,7 +289,7 @@ mend(void *arg)
 		if (loc) {
 			come_back(far, loc);
 		} else if (far->away) {
-			far->away = false;
+			far->away = far->unconnected = false;
 			go_away(far, &why);
 		}
 	}
@@ -352,6 +356,7 @@ borrow(struct far *far, int64_t until, struct error *err)
 			    "no connection within %d ms",
 			    FAR_CONNECT_US / 1000);
 			go_away(far, &slow);
+			far->unconnected = true;
 			continue;
 		}
 		if (clock_us() >= until) {

@@ -28,7 +28,7 @@
  * don't even ask us (locations/daemon.h).
  */
 #define FAR_OPEN 16
-#define FAR_CONNECT_US 300000
+#define FAR_CONNECT_US 200000
 #define FAR_FIRST_US 500000  /* for a lookup's answer to begin */
 #define FAR_RATE 65536       /* and then bytes a second, at least */
 #define FAR_FREE_US 25000    /* a lookup that takes so long costs nothing */
@@ -56,6 +56,7 @@ struct far {
 	bool mending; /* a thread tries again */
 
 	bool away;
+	bool unconnected; /* ... only since no connection was ready */
 	struct error why;
 	int64_t retry_us;
 	unsigned failures, lies;
