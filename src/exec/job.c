@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -274,6 +275,17 @@ occupy_streams(struct job *job)
 	}
 }
 
+/* By whoever started us, and so by the command: the one makes an error of a reader
+ * that went away, the other leaves nothing to wait for. */
+static bool
+is_ignored(int number)
+{
+	struct sigaction action;
+
+	return sigaction(number, NULL, &action) == 0 &&
+	    action.sa_handler == SIG_IGN;
+}
+
 int
 job_open(struct job *job, struct error *err)
 {
@@ -283,6 +295,8 @@ job_open(struct job *job, struct error *err)
 	job->input = -1;
 	clock_gettime(CLOCK_MONOTONIC, &job->begin);
 	occupy_streams(job);
+	job->ignores_pipe = is_ignored(SIGPIPE);
+	job->ignores_child = is_ignored(SIGCHLD);
 	job->found_set = (struct buf)BUF_INIT;
 	nest_open(&job->nest);
 	job->cwd = getcwd(NULL, 0);

@@ -33,6 +33,8 @@ struct job {
 	char *cwd, *root, *tarn_dir; /* owned; tarn_dir may be NULL */
 	char *program;               /* owned; the file to run */
 	mode_t umask;
+	bool ignores_pipe,
+	    ignores_child; /* SIGPIPE, SIGCHLD, as it was started */
 	bool one_stream, out_tty, err_tty;
 	unsigned closed;               /* bit N: descriptor N was not open */
 	struct words owned;            /* texts that `options` borrow from us */
@@ -55,8 +57,8 @@ struct job {
 
 	bool found; /* `record` is what lookup() found */
 	struct record record;
-	struct location *leaf;  /* that it came from; borrowed */
-	struct buf found_set; /* by which path set; only for an outer one */
+	struct location *leaf; /* that it came from; borrowed */
+	struct buf found_set;  /* by which path set; only for an outer one */
 
 	/* For the event: */
 	const char *outcome;

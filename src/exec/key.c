@@ -89,17 +89,6 @@ add_terminal(int fd, struct hasher *h)
 	hasher_add_text(h, term ? term : "");
 }
 
-/* By whoever started us, and so by the command: the one makes an error of a reader
- * that went away, the other leaves nothing to wait for. */
-static bool
-is_ignored(int number)
-{
-	struct sigaction action;
-
-	return sigaction(number, NULL, &action) == 0 &&
-	    action.sa_handler == SIG_IGN;
-}
-
 static void
 add_streams(const struct job *job, struct hasher *h)
 {
@@ -112,8 +101,8 @@ add_streams(const struct job *job, struct hasher *h)
 	/* Compilers don't ask whether they could be typed at. */
 	if (!job->action.compiler) {
 		hasher_add_number(h, (uint64_t)isatty(0));
-		hasher_add_number(h, is_ignored(SIGPIPE));
-		hasher_add_number(h, is_ignored(SIGCHLD));
+		hasher_add_number(h, job->ignores_pipe);
+		hasher_add_number(h, job->ignores_child);
 	}
 }
 

@@ -147,7 +147,7 @@ count_time(struct location *loc, uint64_t start, bool failed)
 	uint64_t now = now_us();
 
 	loc->counts.us += now - start;
-	if (failed && now - start >= SLOW_US)
+	if (failed && now - start >= SLOW_US && !loc->kind->remote)
 		loc->rest_until = now + REST_US;
 }
 

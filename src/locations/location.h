@@ -260,9 +260,10 @@ struct location {
 	int64_t deadline_us; /* location_set_deadline() */
 
 	/*
-	 * Leaves: CLOCK_MONOTONIC, microseconds. One that took half a second to
-	 * fail, as a file system does whose server is gone, is not asked for the
-	 * next ten: everything FAILED at once.
+	 * Leaves but remote ones, of whom tarnd keeps account: CLOCK_MONOTONIC,
+	 * microseconds. One that took half a second to fail, as a file system does
+	 * whose server is gone, is not asked for the next ten: everything FAILED
+	 * at once.
 	 */
 	uint64_t rest_until;
 
