@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "exec/keeping.h"
 #include "store/content.h"
+#include "store/search.h"
 #include "trace/classify.h"
 
 /* ---- where ---- */
@@ -396,6 +397,27 @@ keeping_knows_programs(const struct keeping *k)
 	return k->trace->program_count > 0 && !k->trace->stranger;
 }
 
+/* What was looked for along PATH, found or not; the command itself we have found. */
+static void
+observe_searches(struct keeping *k)
+{
+	const char *dirs = getenv("PATH"), *own = k->job->options.command[0];
+
+	for (size_t i = 0; i < k->trace->count; i++) {
+		const struct touched *t = &k->trace->touched[i];
+		const char *name = t->program || (t->facets & FACET_ABSENT)
+		    ? search_name(dirs, k->job->cwd, t->path)
+		    : NULL;
+		auto_free char *variable = NULL;
+
+		if (!name || strcmp(name, own) == 0)
+			continue;
+		variable = xasprintf(SEARCH_PREFIX "%s", name);
+		(void)path_set_add(
+		    &k->set, PLACE_VARIABLE, FACET_CONTENT, variable);
+	}
+}
+
 static void
 observe_variables(struct keeping *k)
 {
@@ -415,6 +437,7 @@ observe_variables(struct keeping *k)
 	if (k->job->err_tty || k->job->out_tty)
 		(void)path_set_add(
 		    &k->set, PLACE_VARIABLE, FACET_CONTENT, "TERM");
+	observe_searches(k);
 }
 
 static bool

@@ -233,7 +233,7 @@ key_compute(struct job *job, struct error *err)
 	struct hasher h;
 
 	hasher_init(&h);
-	hasher_add_text(&h, "tarn action 1");
+	hasher_add_text(&h, "tarn action 2");
 	hasher_add_text(&h, job->action.kind->name);
 	action_key_words(&job->action, &h);
 	hasher_add_text(&h, "");

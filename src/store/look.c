@@ -24,6 +24,7 @@
 #include "store/content.h"
 #include "store/cursor.h"
 #include "store/machine.h"
+#include "store/search.h"
 
 #define TAG_MEMO 1
 #define TAG_ABSENT 2
@@ -316,6 +317,11 @@ add_fact(const struct looking *l, struct buf *to)
 	if (l->cursor.place == PLACE_VARIABLE) {
 		if (strcmp(name, "*") == 0) {
 			add_all_variables(l->world, to);
+			return;
+		}
+		if (strncmp(name, SEARCH_PREFIX, strlen(SEARCH_PREFIX)) == 0) {
+			search_add(l->world, variable(l->world, "PATH"),
+			    name + strlen(SEARCH_PREFIX), to);
 			return;
 		}
 		value = variable(l->world, name);
@@ -650,6 +656,12 @@ say_what_changed(struct looking *l, const void *now)
 	    memcmp(old + l->at * 4, now, 4) == 0)
 		return;
 	if (l->cursor.place == PLACE_VARIABLE &&
+	    strncmp(cursor_name(&l->cursor), SEARCH_PREFIX,
+	        strlen(SEARCH_PREFIX)) == 0)
+		snprintf(l->look->reason, sizeof(l->look->reason),
+		    "PATH leads to another '%.200s'",
+		    cursor_name(&l->cursor) + strlen(SEARCH_PREFIX));
+	else if (l->cursor.place == PLACE_VARIABLE &&
 	    strcmp(cursor_name(&l->cursor), "*") == 0)
 		snprintf(l->look->reason, sizeof(l->look->reason),
 		    "the environment changed");

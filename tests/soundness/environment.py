@@ -50,6 +50,7 @@ CASES.changes("SHLVL, in bash", ["bash", "-c", "echo $SHLVL"], env={"SHLVL": "3"
 for title, words in ("a compile", "{cc} -Wall -c a.c"), ("a link", "{cc} -o a main.c"), ("a command", "sed s/a/b/ a.c"), ("a shell", sh("cat a.c >out")), ("Python", ["python3", "-c", "print(open('a.c').read())"]):
     CASES.harmless(f"another session, for {title}", words, given={**WARNING, "main.c": "int main(void) { return 0; }\n"}, then_env=SESSION)
 CASES.harmless("another home and shell, for a compile", "{cc} -c a.c", given=WARNING, env={"HOME": "/nowhere"}, then_env={"HOME": "/tmp", "SHELL": "/bin/zsh", "EDITOR": "vi", "PAGER": "less", "CFLAGS": "-O3", "CC": "tcc"})
+CASES.harmless("a folder in front on PATH without programs that matter", "{cc} -c a.c", given={**WARNING, "bin/x": ""}, then_env={"PATH": "{root}/bin:/nowhere:" + PATH})
 CASES.harmless("a folder on PATH without programs", "{cc} -c a.c", given={**WARNING, "bin/x": ""}, then_env={"PATH": PATH + ":/nowhere"})
 CASES.harmless("a file in a folder that is not searched", "{cc} -Ione -c a.c", given={**WARNING, "one/x.h": ""}, then={"one/y.h": "", "z.h": "", "one/two/a.h": ""})
 CASES.harmless("the times of all files", "{cc} -c a.c", given={"a.c": at(1000, '#include "a.h"\n'), "a.h": at(1000, "int a;\n")}, then={"a.c": at(2000), "a.h": at(3000)})

@@ -1,6 +1,7 @@
 """Programs that a compiler runs or loads, and what tells them what to do."""
 import os
 
+from support import PATH
 from table import NOTHING, Table, at, folder, forged, link, mode, script, sh
 
 # With what is no compiler in it, a compile may learn once that its outputs are there.
@@ -21,6 +22,9 @@ CASES.changes("the assembler in -B is edited", "clang -fno-integrated-as -Btools
               given={**SOURCE, "tools/as": tool("as", "x")}, then={"tools/as": tool("as", "y")}, needs=("clang",))
 CASES.changes("another assembler appears in COMPILER_PATH", "gcc -c a.c", given={**SOURCE, "tools/b": ""}, env={"COMPILER_PATH": "tools"}, then={"tools/as": tool("as", "x")})
 CASES.changes("COMPILER_PATH is set", "gcc -c a.c", given={**SOURCE, "tools/as": tool("as", "x")}, then_env={"COMPILER_PATH": "tools"})
+CASES.changes("PATH gets a folder with another assembler", "gcc -c a.c", given={**SOURCE, "tools/as": tool("as", "x")}, then_env={"PATH": "{root}/tools:" + PATH})
+CASES.changes("PATH gets a folder with another linker", "gcc -fPIC -shared a.c -o a.so", given={**SOURCE, "tools/ld": tool("ld", "x")},
+              then_env={"PATH": "{root}/tools:" + PATH})
 CASES.changes("another assembler appears on PATH", "gcc -c a.c", given={**SOURCE, "bin/b": ""},
               env={"PATH": "{root}/bin:/usr/bin:/bin"}, then={"bin/as": tool("as", "x")})
 CASES.changes("the assembler is a link that is retargeted", "gcc -Btools/ -c a.c",
