@@ -268,7 +268,7 @@ static void
 occupy_streams(struct job *job)
 {
 	for (int fd = 0; fd < 3; fd++) {
-		if (fcntl(fd, F_GETFD) >= 0)
+		if (fcntl(fd, F_GETFD) >= 0 || errno != EBADF)
 			continue;
 		job->closed |= 1u << fd;
 		(void)!open("/dev/null", O_RDWR | O_CLOEXEC);

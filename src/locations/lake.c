@@ -132,6 +132,9 @@ make_folder(const struct lake *lake, const char *path, mode_t mode, gid_t gid,
 	return rc < 0 ? -1 : 0;
 }
 
+#define TRIES 5 /* to move a file to where its folder was just made */
+#define LOOK_AGAIN_US 20000
+
 /* All folders between the root and the file `path`. */
 static int
 make_parents(const struct lake *lake, const char *path, struct error *err)
@@ -370,6 +373,27 @@ dress_file(
 	return 0;
 }
 
+/*
+ * A client of NFS that looked for a folder before another machine made it may go on
+ * believing that there is none. To open the one above makes it ask.
+ */
+static void
+look_again(const struct lake *lake, const char *path)
+{
+	auto_free char *copy = xstrdup(path);
+
+	for (char *p = copy + strlen(lake->root); p; p = strchr(p + 1, '/')) {
+		int fd;
+
+		*p = '\0';
+		fd = open(copy, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (fd >= 0)
+			close(fd);
+		*p = '/';
+	}
+	usleep(LOOK_AGAIN_US);
+}
+
 int
 lake_publish(struct lake *lake, struct lake_file *file, const char *path,
     mode_t mode, bool replace, struct error *err)
@@ -379,7 +403,10 @@ lake_publish(struct lake *lake, struct lake_file *file, const char *path,
 	if (dress_file(file, lake->perm & mode, lake->gid, err) < 0)
 		return -1;
 	rc = move(file, path, replace);
-	if (rc < 0 && errno == ENOENT) {
+	for (int tries = 0; rc < 0 && errno == ENOENT && tries < TRIES;
+	     tries++) {
+		if (tries > 0)
+			look_again(lake, path);
 		if (make_parents(lake, path, err) < 0)
 			return -1;
 		rc = move(file, path, replace);
