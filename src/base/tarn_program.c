@@ -165,7 +165,8 @@ await(struct run *run, struct error *err)
 		kill(run->pid, SIGKILL);
 	while (waitpid(run->pid, &status, 0) < 0) {
 		if (errno != EINTR)
-			return error_errno(err, "cannot wait for '%s'", run->name);
+			return error_errno(
+			    err, "cannot wait for '%s'", run->name);
 	}
 	if (late)
 		return error_set(
