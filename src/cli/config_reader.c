@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "base/size.h"
+#include "base/url.h"
 
 /* ---- messages ---- */
 
@@ -279,19 +280,15 @@ reader_secret_name(const char *name)
 const char *
 reader_password(const char *url, size_t *len)
 {
-	const char *host = strstr(url, "://"), *at, *colon;
-	size_t size;
+	auto_free char *place = xasprintf("%.*s", (int)strcspn(url, "?"), url);
+	size_t size = 0;
+	const char *user = url_user(place, &size);
+	const char *colon = user ? memchr(user, ':', size) : NULL;
 
-	if (!host)
+	if (!colon)
 		return NULL;
-	host += 3;
-	size = strcspn(host, "/?#");
-	at = memrchr(host, '@', size);
-	colon = memchr(host, ':', size);
-	if (!at || !colon || colon > at)
-		return NULL;
-	*len = (size_t)(at - colon) - 1;
-	return colon + 1;
+	*len = size - (size_t)(colon + 1 - user);
+	return url + (colon + 1 - place);
 }
 
 int

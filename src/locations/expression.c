@@ -141,12 +141,14 @@ parse_url(const char *word, size_t scheme, struct error *err)
 	loc = location_new(kind);
 	loc->place = xasprintf("%.*s", (int)place, word);
 	if (place == scheme + 3) {
-		error_set(err, ERROR_USAGE, "'%s' names no place", word);
+		error_set(err, ERROR_USAGE, "'%s' names no place", loc->place);
 		return NULL;
 	}
 	if (word[place] &&
 	    parse_options(loc, word + place + 1, &small, err) < 0) {
-		error_wrap(err, "'%s'", loc->place);
+		auto_free char *shown = location_place(loc);
+
+		error_wrap(err, "'%s'", shown);
 		return NULL;
 	}
 	return small ? wrap_small(take(loc), small) : take(loc);

@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "base/url.h"
 #include "locations/kinds.h"
 
 const char *
@@ -46,17 +47,9 @@ kind_named(const char *name)
 char *
 location_place(const Tarn__Location *config)
 {
-	const char *place = config->place, *host = strstr(place, "://"), *at;
-
-	if (!*place)
+	if (!*config->place)
 		return xstrdup(config->kind);
-	if (!host)
-		return xstrdup(place);
-	host += 3;
-	at = memrchr(host, '@', strcspn(host, "/"));
-	if (!at)
-		return xstrdup(place);
-	return xasprintf("%.*s%s", (int)(host - place), place, at + 1);
+	return url_without_user(config->place);
 }
 
 struct location *

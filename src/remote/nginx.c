@@ -143,6 +143,7 @@ nginx_open(const Tarn__Location *config, struct error *err)
 	static const char *const known[] = { "put", "layout", "ca", "cert",
 		"key", "token", "token_file", "netrc", "proxy", "timeout",
 		NULL };
+	auto_free char *shown = location_place(config);
 	struct nginx *nginx;
 	struct place place;
 	int rc;
@@ -153,8 +154,7 @@ nginx_open(const Tarn__Location *config, struct error *err)
 	nginx = memset(xmalloc(sizeof(*nginx)), 0, sizeof(*nginx));
 	nginx->base.kind = &location_nginx;
 	if (!*place.host)
-		rc = error_set(
-		    err, ERROR_USAGE, "'%s' names no host", config->place);
+		rc = error_set(err, ERROR_USAGE, "'%s' names no host", shown);
 	else
 		rc = configure(nginx, config, &place, err);
 	place_release(&place);

@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/percent.h"
+#include "base/url.h"
 
 /* The port in `text`, all of it; -1: it is none. */
 static int
@@ -87,19 +88,18 @@ parse(struct place *place, const char *url)
 int
 place_parse(struct place *place, const char *url, struct error *err)
 {
-	const char *host = strstr(url, "://"), *at;
-	size_t scheme;
+	const char *at = strrchr(url, '@');
+	auto_free char *shown = NULL;
 
 	*place = (struct place){ 0 };
 	if (parse(place, url) == 0)
 		return 0;
 	place_release(place);
-	scheme = host ? (size_t)(host + 3 - url) : 0;
-	at = memrchr(url + scheme, '@', strcspn(url + scheme, "/"));
+	shown = strstr(url, "://") ? url_without_user(url)
+	                           : xstrdup(at ? at + 1 : url);
 	return error_set(err, ERROR_USAGE,
-	    "expected scheme://[user[:password]@]host[:port][/path], "
-	    "got '%.*s%s'",
-	    (int)scheme, url, at ? at + 1 : url + scheme);
+	    "expected scheme://[user[:password]@]host[:port][/path], got '%s'",
+	    shown);
 }
 
 void

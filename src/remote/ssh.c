@@ -16,6 +16,7 @@
 #include "base/buf.h"
 #include "base/duration.h"
 #include "base/mem.h"
+#include "base/url.h"
 #include "remote/known_hosts.h"
 #include "remote/ssh_config.h"
 #include "remote/ssh_login.h"
@@ -131,12 +132,13 @@ int
 ssh_init(struct ssh *ssh, const struct place *place,
     const Tarn__Location *config, const int64_t *deadline_us, struct error *err)
 {
+	auto_free char *shown = url_without_user(config->place);
+
 	*ssh = (struct ssh){
 		.port = place->port, .deadline_us = deadline_us, .fd = -1
 	};
 	if (!place->host[0])
-		return error_set(
-		    err, ERROR_USAGE, "'%s' names no host", config->place);
+		return error_set(err, ERROR_USAGE, "'%s' names no host", shown);
 	replace(&ssh->host, place->host);
 	replace(&ssh->user, place->user);
 	replace(&ssh->password, place->password);

@@ -111,3 +111,48 @@ Test(location, shows_no_password)
 	check_str(loc->label, "redis://cache:6379/2");
 	location_close(loc);
 }
+
+static const struct {
+	const char *place, *shown;
+} shown[] = {
+	{ "redis://me:secret@cache/2", "redis://cache/2" },
+	{ "redis://me:a@secret@cache", "redis://cache" },
+	{ "s3://me:a/secret@bucket/p", "s3://bucket/p" },
+	{ "s3://:/secret@bucket", "s3://bucket" },
+	{ "s3://bucket/p@x", "s3://bucket/p@x" },
+	{ "sftp://host:22/p@x", "sftp://host:22/p@x" },
+	{ "sftp://[::1]/p@x", "sftp://[::1]/p@x" },
+	{ "sftp://[::1]:22/p@x", "sftp://[::1]:22/p@x" },
+	{ "/srv/a:b/c@d", "/srv/a:b/c@d" },
+};
+
+Test(location, has_a_place_that_may_be_shown)
+{
+	Tarn__Location config = TARN__LOCATION__INIT;
+
+	for (size_t i = 0; i < sizeof(shown) / sizeof(*shown); i++) {
+		auto_free char *got = NULL;
+
+		config.place = (char *)(uintptr_t)shown[i].place;
+		got = location_place(&config);
+		check_str(got, shown[i].shown);
+	}
+}
+
+Test(location, shows_no_password_in_an_error)
+{
+	static const char *const bad[] = { "redis://me:secret@h?x",
+		"http://me:secret@?put=1", "http://me:secret@/p",
+		"sftp://me:secret@/p", "s3://me:a/secret@bucket" };
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		struct error err = { 0 };
+		Tarn__Location *config = location_from_word(bad[i], "/", &err);
+
+		check(!config || !location_open(config, &err));
+		check_int(err.kind, ERROR_USAGE);
+		cr_assert_null(strstr(err.text, "secret"), "%s", err.text);
+		if (config)
+			tarn__location__free_unpacked(config, NULL);
+	}
+}

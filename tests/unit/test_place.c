@@ -38,7 +38,9 @@ Test(place, that_is_none_is_refused_without_its_password)
 	static const char *const bad[] = { "cache", "redis://h:0",
 		"redis://h:", "redis://h:70000", "redis://h:6379x",
 		"redis://[::1", "redis://[::1]x", "redis://%zz",
-		"redis://me:secret@h:x/p", "redis://me:secret%2@h" };
+		"redis://me:secret@h:x/p", "redis://me:secret%2@h",
+		"s3://me:the/secret@h/p", "s3://:/the/secret@h",
+		"me:secret@h" };
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
 		struct place p;
