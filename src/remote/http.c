@@ -180,8 +180,24 @@ end_headers(struct http_request *request)
 	const char *value = http_header(request, "content-length", &len);
 	char *end;
 
+	if (http_header(request, "transfer-encoding", &len))
+		return; /* then Content-Length means nothing */
 	if (value && *value >= '0' && *value <= '9')
 		request->length = strtoull(value, &end, 10);
+}
+
+/* Headers go into messages: nobody writes to a terminal with them. */
+static void
+add_header(struct buf *to, const char *data, size_t size)
+{
+	size_t from = to->len;
+
+	buf_add(to, data, size);
+	for (char *c = to->data + from; c < to->data + to->len; c++) {
+		if (((unsigned char)*c < ' ' && !strchr("\t\r\n", *c)) ||
+		    *c == 127)
+			*c = '?';
+	}
 }
 
 static size_t
@@ -200,7 +216,7 @@ take_header(char *data, size_t size, size_t count, void *arg)
 		    HEADERS_MAX);
 		return 0;
 	}
-	buf_add(&request->headers_in, data, size);
+	add_header(&request->headers_in, data, size);
 	if (size <= 2 && (*data == '\r' || *data == '\n'))
 		end_headers(request);
 	return size;

@@ -68,6 +68,19 @@ tell(struct walk *walk, const struct key *key, uint64_t size, time_t used)
 	return walk->fn(walk->arg, &entry);
 }
 
+/* It is gone, or no value, unless the server could not say: -1. */
+static int
+check_absent(const struct http_request *request, struct error *err)
+{
+	struct error why;
+
+	(void)http_refusal(request, &why);
+	if (why.kind != ERROR_UNREACHABLE)
+		return 0;
+	*err = why;
+	return -1;
+}
+
 static int
 tell_asked(struct walk *walk, size_t i)
 {
@@ -81,7 +94,7 @@ tell_asked(struct walk *walk, size_t i)
 		return -1;
 	}
 	if (request->status / 100 != 2)
-		return 0; /* it is gone, or no value */
+		return check_absent(request, walk->err);
 	date = http_header(request, "last-modified", &len);
 	used = date ? autoindex_date(date) : 0;
 	return tell(walk, &walk->pending->keys[i],

@@ -32,7 +32,7 @@ def drip(peer):
     """Slowly, but it moves: only a deadline would end that."""
     peer.sendall(OK % 6)
     for i in range(6):
-        time.sleep(0.7)
+        time.sleep(0.9)
         peer.sendall(HELLO[i:i + 1])
 
 
@@ -61,6 +61,8 @@ FAULTS = {  # what the peer does, once it has read a request
     "header": lambda peer: forever(peer, b"HTTP/1.1 200 OK\r\nX: ", b"x" * 65536),
     "refusal": lambda peer: forever(peer, b"HTTP/1.1 403 No\r\nTransfer-Encoding: chunked\r\n\r\n", CHUNK),
     "elsewhere": lambda peer: peer.sendall(b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.2:1/x\r\nContent-Length: 0\r\n\r\n"),
+    "paint": lambda peer: peer.sendall(b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.2:1/\x1b[2J\r\nContent-Length: 0\r\n\r\n"),
+    "liar": lambda peer: forever(peer, b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n", CHUNK),
     "round": lambda peer: peer.sendall(b"HTTP/1.1 302 Found\r\nLocation: /round/x\r\nContent-Length: 0\r\n\r\n"),
     "busy": lambda peer: peer.sendall(b"HTTP/1.1 429 Slow\r\nRetry-After: 17\r\nContent-Length: 0\r\n\r\n"),
     "down": lambda peer: peer.sendall(b"HTTP/1.1 503 Down\r\nRetry-After: 5\r\nContent-Length: 4\r\n\r\ngone"),
@@ -79,6 +81,16 @@ FAULTS = {  # what the peer does, once it has read a request
 NO_CONFIG = b"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n"
 
 
+def half_list(head):
+    """A folder with one value in it, of whose size nothing is said; who asks is sent away."""
+    method, path = head.split()[:2]
+    name = {b"/halflist/": HELLO_KEY[:2], b"/halflist/%s/" % HELLO_KEY[:2].encode(): HELLO_KEY[2:]}.get(path)
+    if method == b"HEAD":
+        return b"HTTP/1.1 503 Down\r\nContent-Length: 0\r\n\r\n"
+    page = f'[{{"name": "{name}", "type": "{"file" if len(name) > 2 else "directory"}"}}]'.encode() if name else b""
+    return OK % len(page) + page if name else NO_CONFIG
+
+
 def read_request(peer):
     """The head of one; None at the end. Its body is nobody's business."""
     head = b""
@@ -95,6 +107,9 @@ def serve(peer, seen):
         while head := read_request(peer):
             seen.append(head)
             fault, _, rest = head.split()[1].decode()[1:].partition("/")
+            if fault == "halflist":
+                peer.sendall(half_list(head))
+                continue
             upload = fault in ("big", "full") and not head.startswith(b"PUT")
             if rest == "config.yml" or upload or (fault.endswith("list") or fault == "huge") and rest:
                 peer.sendall(NO_CONFIG if not rest == "config.yml" or fault not in ("big", "full")
@@ -131,32 +146,35 @@ def ask(server, folder, fault, *words, options="timeout=2"):
 
 
 READS = {  # status, the most seconds, words of the error
-    "wrong": (1, 10, "not what its key says"),
-    "truncated": (1, 10, "3 bytes remaining"),
-    "short": (1, 10, "not what its key says"),
+    "wrong": (1, 25, "not what its key says"),
+    "truncated": (1, 25, "3 bytes remaining"),
+    "short": (1, 25, "not what its key says"),
     "endless": (1, 60, "without a Content-Length"),
-    "headers": (1, 10, "headers"),
-    "header": (1, 10, "cannot GET"),
-    "refusal": (1, 10, "403"),
-    "elsewhere": (1, 10, "'http://127.0.0.2:1/x', where nobody follows"),
-    "round": (1, 10, "302"),
-    "busy": (1, 10, "come back in 17 s"),
-    "down": (1, 10, "503, 'gone', come back in 5 s"),
-    "escape": (1, 10, "500"),
-    "junk": (1, 10, "cannot GET"),
-    "nothing": (1, 10, "cannot GET"),
-    "hang": (1, 10, "nothing moved for 2 s"),
-    "inheaders": (1, 10, "nothing moved for 2 s"),
-    "inbody": (1, 10, "nothing moved for 2 s"),
-    "half": (1, 10, "3 bytes remaining"),
-    "drip": (0, 20, ""),
-    "gone": (1, 10, ""),
+    "headers": (1, 25, "headers"),
+    "header": (1, 25, "cannot GET"),
+    "refusal": (1, 25, "403"),
+    "elsewhere": (1, 25, "'http://127.0.0.2:1/x', where nobody follows"),
+    "paint": (1, 25, "where nobody follows"),
+    "liar": (1, 60, "without a Content-Length"),
+    "round": (1, 25, "302"),
+    "busy": (1, 25, "come back in 17 s"),
+    "down": (1, 25, "503, 'gone', come back in 5 s"),
+    "escape": (1, 25, "500"),
+    "junk": (1, 25, "cannot GET"),
+    "nothing": (1, 25, "cannot GET"),
+    "hang": (1, 25, "nothing moved for 2 s"),
+    "inheaders": (1, 25, "nothing moved for 2 s"),
+    "inbody": (1, 25, "nothing moved for 2 s"),
+    "half": (1, 25, "3 bytes remaining"),
+    "drip": (0, 60, ""),
+    "gone": (1, 25, ""),
 }
 
 
 def test_survives_every_answer(server, folder):
     for fault, (status, seconds, word) in READS.items():
-        run = ask(server, folder, fault, "read", HELLO_KEY)
+        options = "timeout=4" if fault == "drip" else "timeout=2"
+        run = ask(server, folder, fault, "read", HELLO_KEY, options=options)
         try:
             must(run, status, word)
             assert run.seconds < seconds and (run.out == HELLO) == (status == 0)
@@ -186,6 +204,7 @@ LISTS = {
     "truncated": "remaining",
     "inbody": "nothing moved",
     "busy": "come back in 17 s",
+    "halflist": "503",
 }
 
 
@@ -214,6 +233,6 @@ def test_gives_up_after_a_total_time(server, folder):
             fill.append(s)
         run = tarn(folder, f"http://127.0.0.1:{door.getsockname()[1]}/x", "read", HELLO_KEY, program="build/tarn")
         must(run, 1, "cannot GET")
-        assert run.seconds < 8, run
+        assert run.seconds < 9, run
         for s in fill:
             s.close()
