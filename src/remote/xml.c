@@ -17,6 +17,7 @@ struct xml_sink {
 	struct buf path, text;
 	unsigned depth;
 	size_t size;
+	bool begun; /* there was more than space, with which servers buy time */
 	struct error err; /* why the parser was stopped */
 };
 
@@ -89,6 +90,7 @@ start(struct xml_sink *sink)
 	XML_SetStartDoctypeDeclHandler(sink->parser, refuse_doctype);
 	sink->depth = 0;
 	sink->size = 0;
+	sink->begun = false;
 	sink->err = (struct error){ 0 };
 	buf_reset(&sink->path);
 	buf_reset(&sink->text);
@@ -120,12 +122,20 @@ static int
 xml_write(struct sink *base, const void *data, size_t size, struct error *err)
 {
 	struct xml_sink *sink = xml_of(base);
+	const char *text = data;
 
 	if (size > XML_MAX - sink->size)
 		return error_set(err, ERROR_CORRUPT,
 		    "the XML of the answer has more than %zu bytes", XML_MAX);
 	sink->size += size;
-	return parse(sink, data, size, false, err);
+	if (sink->begun)
+		return parse(sink, data, size, false, err);
+	while (size > 0 && memchr(" \t\r\n", *text, 4)) {
+		text++;
+		size--;
+	}
+	sink->begun = size > 0;
+	return size > 0 ? parse(sink, text, size, false, err) : 0;
 }
 
 static int

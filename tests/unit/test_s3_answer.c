@@ -200,3 +200,20 @@ Test(s3_answer, sees_an_error_in_an_upload_that_ended_well)
 	check_str(upload.error.code, "InternalError");
 	s3_upload_release(&upload);
 }
+
+Test(s3_answer, waits_for_an_upload_that_ends_after_a_while)
+{
+	struct s3_upload upload = { 0 };
+	auto_sink *sink = sink_s3_upload(&upload);
+	struct error err = { 0 };
+
+	check_int(feed(sink,
+	              "  \n \r\n<?xml version=\"1.0\"?>   "
+	              "<CompleteMultipartUploadResult/>",
+	              3, &err),
+	    0);
+	check(upload.done);
+	check_int(sink_reset(sink, &err), 0);
+	check_int(feed(sink, "   ", 1, &err), -1);
+	s3_upload_release(&upload);
+}
