@@ -455,4 +455,8 @@ void
 aws_refused(struct aws *aws)
 {
 	aws_answer_release(&aws->answer);
+	aws_profile_release(&aws->own);
+	aws_profile_release(&aws->config);
+	aws->trouble = (struct error){ 0 };
+	aws->looked = false;
 }

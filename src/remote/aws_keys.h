@@ -31,8 +31,8 @@ void aws_free(struct aws *aws); /* NULL is fine */
 /*
  * The keys for now, which stay ours until the next call. NULL: there are none, and
  * ERROR_DENIED says where they were looked for. An endpoint is waited for 2 s at
- * most, and not beyond `deadline_us` (0: none). After aws_refused(), endpoints are
- * asked again: the server says that these have ended.
+ * most, and not beyond `deadline_us` (0: none). After aws_refused(), files are read
+ * and endpoints are asked again: the server says that these have ended.
  */
 const struct sigv4_keys *aws_keys(
     struct aws *aws, int64_t deadline_us, struct error *err);

@@ -1,7 +1,9 @@
 /* Credentials: the files of ~/.aws and the answers of endpoints. */
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "remote/aws_answer.h"
@@ -217,4 +219,39 @@ Test(aws_keys, say_where_they_were_looked_for)
 	check(!aws_keys(aws, 0, &err)); /* a named one is not passed over */
 	check(strstr(err.text, "there is no profile 'named'"));
 	aws_free(aws);
+}
+
+static void
+write_keys(const char *path, const char *id)
+{
+	FILE *file = fopen(path, "w");
+
+	check(file);
+	fprintf(file,
+	    "[default]\naws_access_key_id = %s\naws_secret_access_key = s\n",
+	    id);
+	check_int(fclose(file), 0);
+}
+
+Test(aws_keys, are_read_again_when_they_were_refused)
+{
+	char path[] = "/tmp/tarn-aws-XXXXXX";
+	auto_close int fd = mkstemp(path);
+	struct aws *aws = aws_new(NULL, NULL, NULL);
+	const struct sigv4_keys *keys;
+	struct error err = { 0 };
+
+	forget_environment();
+	setenv("AWS_SHARED_CREDENTIALS_FILE", path, 1);
+	write_keys(path, "old");
+	keys = aws_keys(aws, 0, &err);
+	check_str(keys->id, "old");
+	write_keys(path, "new");
+	keys = aws_keys(aws, 0, &err);
+	check_str(keys->id, "old");
+	aws_refused(aws);
+	keys = aws_keys(aws, 0, &err);
+	check_str(keys->id, "new");
+	aws_free(aws);
+	unlink(path);
 }
