@@ -338,7 +338,10 @@ write_parts(struct write *w, struct error *err)
 
 	if (s3_parts_send(&parts, w->in, &status, &full, err) == 0)
 		return status == 412 ? KEPT : STORED;
-	return full ? DECLINED : FAILED;
+	if (status != 501 || !parts.if_absent)
+		return full ? DECLINED : FAILED;
+	s3->plain = true; /* there was a look before: send it once more */
+	return source_rewind(w->in, err) < 0 ? FAILED : write_parts(w, err);
 }
 
 /* Is what would be sent in vain there already? */
@@ -784,12 +787,20 @@ s3_collect(struct location *loc, const struct collect_request *request,
 	return outcome;
 }
 
+static bool
+is_ours(struct location *loc, const char *name)
+{
+	struct key key;
+
+	return parse_name(s3_of(loc), name, &key);
+}
+
 static int
 s3_inspect(struct location *loc, bool mend, location_damage_fn *fn, void *arg,
     struct error *err)
 {
 	return s3_inspect_uploads(
-	    bucket_of(s3_of(loc)), loc, mend, fn, arg, err);
+	    bucket_of(s3_of(loc)), loc, is_ours, mend, fn, arg, err);
 }
 
 const struct location_kind location_s3 = {

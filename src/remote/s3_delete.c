@@ -148,8 +148,9 @@ goes_on(const struct s3_page *page, const char *key, const char *upload)
 }
 
 int
-s3_inspect_uploads(struct s3_bucket *bucket, struct location *leaf, bool mend,
-    location_damage_fn *fn, void *arg, struct error *err)
+s3_inspect_uploads(struct s3_bucket *bucket, struct location *leaf,
+    s3_name_fn *is_ours, bool mend, location_damage_fn *fn, void *arg,
+    struct error *err)
 {
 	const struct inspection in = { bucket, mend, fn, arg, leaf };
 	auto_free char *key = NULL, *upload = NULL;
@@ -161,7 +162,8 @@ s3_inspect_uploads(struct s3_bucket *bucket, struct location *leaf, bool mend,
 
 		rc = read_uploads(bucket, key, upload, page, err);
 		for (size_t i = 0; rc == 0 && i < page->count; i++) {
-			if (is_stale(&page->object[i]))
+			if (is_stale(&page->object[i]) &&
+			    is_ours(leaf, page->object[i].key))
 				inspect_one(&in, &page->object[i]);
 		}
 		more = goes_on(page, key, upload);

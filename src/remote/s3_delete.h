@@ -18,8 +18,12 @@ int s3_doomed_send(struct s3_doomed *doomed, struct error *err);
 /*
  * Uploads in parts that nobody has been at for a day: what a process that was killed
  * leaves behind. They show nowhere but on the bill. As location_kind.inspect has it.
+ * Others may use the bucket, too: what `is_ours` says no to is let alone.
  */
+typedef bool s3_name_fn(struct location *leaf, const char *name);
+
 int s3_inspect_uploads(struct s3_bucket *bucket, struct location *leaf,
-    bool mend, location_damage_fn *fn, void *arg, struct error *err);
+    s3_name_fn *is_ours, bool mend, location_damage_fn *fn, void *arg,
+    struct error *err);
 
 #endif

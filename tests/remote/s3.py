@@ -513,10 +513,13 @@ def test_leaves_nothing_to_see_when_killed(server, folder):
             ids = re.findall(rb"<UploadId>([^<]*)<", server.client.ask("GET", "/tarn", query=[("uploads", "")])[1])
             return 200, [], b"<ListMultipartUploadsResult>%s</ListMultipartUploadsResult>" % b"".join(
                 b"<Upload><Key>%s</Key><UploadId>%s</UploadId><Initiated>2020-01-01T00:00:00.000Z</Initiated></Upload>" % (k.encode(), i) for k, i in zip(keys, ids))
+    assert server.client.ask("POST", "/tarn/killed/backup.tar", query=[("uploads", "")])[0] == 200
     with Proxy(server.port, yesterday) as proxy:
         text = tarn(server, place(server, "killed", port=proxy.port), "verify", "--repair", status=None)
-        assert "parts of a value that never came to its end" in text, text
-    assert server.client.uploads() == []
+        assert "parts of a value that never came to its end" in text and "backup" not in text, text
+    assert server.client.uploads() == ["killed/backup.tar"], "somebody else's upload"
+    id = re.search(rb"<UploadId>([^<]*)<", server.client.ask("GET", "/tarn", query=[("uploads", "")])[1])[1].decode()
+    assert server.client.ask("DELETE", "/tarn/killed/backup.tar", query=[("uploadId", id)])[0] == 204
 
 
 def test_waits_for_nobody(server, folder):
@@ -612,6 +615,10 @@ def test_does_without_conditions(server, folder):
         open(f"{folder}/f", "w").write("no conditions")
         key = tarn(server, there, "write", f"{folder}/f").strip()
         assert tarn(server, there, "read", key) == "no conditions"
+        with open(f"{folder}/large", "wb") as f:
+            f.truncate(21 << 20)
+        key = tarn(server, place(server, "plain", port=proxy.port, part_size="5MiB"), "write", f"{folder}/large").strip()
+        assert server.client.ask("HEAD", f"/tarn/plain/{key[:4]}/{key[4:]}")[0] == 200 and server.client.uploads() == []
         contract(server, f"s3://tarn/plain/{{}}?endpoint=http://127.0.0.1:{proxy.port}", "@(lets_the_first|answers_batches)*")
 
 
