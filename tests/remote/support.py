@@ -28,7 +28,7 @@ def free_port():
         return s.getsockname()[1]
 
 
-def wait_for(ready, child=None, seconds=20):
+def wait_for(ready, child=None, seconds=60):
     """Until ready() is true; what it raises counts as "not yet"."""
     end = time.monotonic() + seconds
     while True:
