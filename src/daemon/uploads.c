@@ -125,8 +125,9 @@ find_fate(const struct group *group, const struct digest *digest,
 	return NULL;
 }
 
-static void
-await_fate(
+/* Of a blob that was offered; unless more is known, it is nowhere. */
+static struct fate *
+have_fate(
     struct group *group, const struct digest *digest, const struct far *far)
 {
 	struct fate *fate = find_fate(group, digest, far);
@@ -137,7 +138,14 @@ await_fate(
 		fate = &group->fate[group->fates++];
 		*fate = (struct fate){ .digest = *digest, .far = far };
 	}
-	fate->waiting = true;
+	return fate;
+}
+
+static void
+await_fate(
+    struct group *group, const struct digest *digest, const struct far *far)
+{
+	have_fate(group, digest, far)->waiting = true;
 }
 
 static void
@@ -632,6 +640,8 @@ reserve(struct uploading *up, uint64_t size, struct error *err)
 		await_fate(up->group, &up->key.digest, up->far);
 		return KEPT;
 	}
+	if (up->key.space == KEY_BLOB)
+		(void)have_fate(up->group, &up->key.digest, up->far);
 	if (size > all.limit || all.bytes > all.limit - size) {
 		(void)error_set(err, ERROR_NONE,
 		    "the spool holds %" PRIu64 " MiB, and may hold no more",

@@ -13,7 +13,7 @@
  * A reader must not meet a name whose content is missing. So what an action writes
  * to the index goes to a location after all that it wrote there before, and after
  * each of its blobs is somewhere; if one is nowhere, since every location declined
- * it, what names it is dropped.
+ * it or the spool had no room for it, what names it is dropped.
  *
  * A blob that the far end has already is not sent.
  */

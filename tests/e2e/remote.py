@@ -232,6 +232,8 @@ def test_spool_limit(p):
             assert status(p)["upload_bytes"] < 200000
             os.kill(server.pid, signal.SIGCONT)
             flush(p)
+            found = subprocess.run(["redis-cli", "-s", server.path, "dbsize"], capture_output=True, text=True)
+            equal(found.stdout, "5\n")  # nothing names the blob that is nowhere
 
 
 def test_flush_with_deadline(p):
