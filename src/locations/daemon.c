@@ -81,12 +81,16 @@ avoided(int folder)
 	return left > 0 && left <= wait ? left : 0;
 }
 
+/* Many that meet the same trouble side by side are one. */
 static void
 avoid(int folder)
 {
-	auto_close int fd = openat(folder, "avoid",
-	    O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	auto_close int fd = -1;
 
+	if (avoided(folder) > 0)
+		return;
+	fd = openat(folder, "avoid",
+	    O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd >= 0)
 		(void)!write(fd, "!", 1);
 }

@@ -511,6 +511,21 @@ def test_stopped_tarnd(p):
             contains(far(run.event)["trouble"], "tried again in")
 
 
+def test_stopped_tarnd_and_many(p):
+    """What many meet at once is one trouble: after it, nobody tries for two seconds, not for a minute."""
+    use(p, f"redis+unix://{p.top}/none")
+    with ending(p):
+        equal(tarn(p, "daemon", "start").returncode, 0)
+        pid = status(p)["pid"]
+        os.kill(pid, signal.SIGSTOP)
+        children = [p.spawn(["sh", "-c", f"echo {i} >o{i}"]) for i in range(12)]
+        for child in children:
+            equal(child.communicate(timeout=60), (b"", b""))
+        os.kill(pid, signal.SIGCONT)
+        size = os.path.getsize(f"{p.dir}/daemon/avoid")
+        assert 1 <= size < 5, size
+
+
 # ---- never in the way ----
 
 def build(p, count, jobs=8):
