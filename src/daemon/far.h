@@ -25,7 +25,7 @@
  * FAR_AGAIN_US, or after FAR_RETRY_S.
  *
  * While it is away, a file in TARN_DIR/daemon/away says so to the clients, which then
- * don't even ask us (locations/daemon.h).
+ * don't even ask us unless uploads wait (locations/daemon.h).
  */
 #define FAR_OPEN 16
 #define FAR_CONNECT_US 200000

@@ -416,7 +416,8 @@ daemon_says_away(const struct digest *id, struct error *err)
 	snprintf(path, sizeof(path), "away/%s", digest_hex(id, hex));
 	fd = openat(own.folder, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0 || fstat(fd, &st) < 0 ||
-	    st.st_mtim.tv_sec + DAEMON_AWAY_S < time(NULL))
+	    st.st_mtim.tv_sec + DAEMON_AWAY_S < time(NULL) ||
+	    daemon_has_spool(own.tarn_dir))
 		return false;
 	got = read(fd, text, sizeof(text) - 1);
 	text[got > 0 ? got : 0] = '\0';

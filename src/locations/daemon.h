@@ -83,7 +83,8 @@ struct channel *daemon_link(uint32_t *which, struct error *err);
  * Returns 0 or -1. */
 int daemon_hear(struct error *err);
 
-/* Is the location with this digest away, by tarnd's own word? ERROR_SKIPPED then. */
+/* Is the location with this digest away, by tarnd's own word? ERROR_SKIPPED then.
+ * While uploads wait it is asked all the same, since it has those. */
 bool daemon_says_away(const struct digest *id, struct error *err);
 
 /* It didn't answer, or made no sense: go on without for the rest of this process. */

@@ -67,9 +67,10 @@ proxy_new(const struct location_kind *kind, const Tarn__Location *config,
 		return NULL;
 	}
 	proxy = xmalloc(sizeof(*proxy));
-	*proxy = (struct proxy){
-		.base = { .kind = kind }, .config = copy, .number = ++number
-	};
+	*proxy = (struct proxy){ .base = { .kind = kind },
+		.config = copy,
+		.id = id,
+		.number = ++number };
 	return &proxy->base;
 }
 

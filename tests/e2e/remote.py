@@ -526,6 +526,20 @@ def test_stopped_tarnd_and_many(p):
         assert 1 <= size < 5, size
 
 
+def test_who_is_away_is_not_asked_for(p):
+    """Clients see for themselves that a location is away."""
+    use(p, f"redis+unix://{p.top}/none")
+    with ending(p):
+        p.step("uncacheable", ["sh", "-c", "echo 1 >o"], options="--read-only")
+        p.gone(10, lambda: os.listdir(f"{p.dir}/daemon/away"))
+        pid = status(p)["pid"]
+        os.kill(pid, signal.SIGSTOP)  # whoever asks gets no answer
+        run = p.step("uncacheable", ["sh", "-c", "echo 2 >o"], options="--read-only")
+        os.kill(pid, signal.SIGCONT)
+        contains(far(run.event)["trouble"], "not asked: ")
+        equal((far(run.event)["errors"], far(run.event)["skipped"] > 0), (0, True))
+
+
 # ---- never in the way ----
 
 def build(p, count, jobs=8):
