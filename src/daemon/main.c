@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -62,6 +63,23 @@ let_streams_go(void)
 	for (int fd = 0; fd < 3; fd++)
 		(void)dup2(null, fd);
 	close(null);
+}
+
+/* Whoever started us has limits for himself, not for all that we do for others. */
+static void
+raise_limits(void)
+{
+	static const int limits[] = { RLIMIT_NOFILE, RLIMIT_CPU, RLIMIT_FSIZE,
+		RLIMIT_DATA, RLIMIT_AS };
+
+	for (size_t i = 0; i < sizeof(limits) / sizeof(*limits); i++) {
+		struct rlimit limit;
+
+		if (getrlimit((__rlimit_resource_t)limits[i], &limit) < 0)
+			continue;
+		limit.rlim_cur = limit.rlim_max;
+		(void)setrlimit((__rlimit_resource_t)limits[i], &limit);
+	}
 }
 
 /* A process of its own; the one that was started ends, since all is ready. */
@@ -182,6 +200,7 @@ main(int argc, char **argv)
 		return fputs(help, stderr), 2;
 	let_descriptors_go();
 	umask(077);
+	raise_limits();
 	if (!tarn_dir)
 		(void)error_set(
 		    &err, ERROR_USAGE, "neither TARN_DIR nor HOME is set");

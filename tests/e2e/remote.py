@@ -1,5 +1,5 @@
 """Locations across a network, through tarnd: hits from another machine, uploads that survive, servers in trouble."""
-import concurrent.futures, contextlib, glob, hashlib, json, os, signal, socket, struct, subprocess, threading, time
+import concurrent.futures, contextlib, glob, hashlib, json, os, resource, signal, socket, struct, subprocess, threading, time
 import peers
 from support import BUILD, contains, equal, need
 
@@ -405,6 +405,21 @@ def test_holds_nothing_of_the_build(p):
             equal(wrong, [])
             equal(os.readlink(f"/proc/{pid}/cwd"), "/")
             assert os.getsid(pid) not in (os.getsid(0), 0)
+
+
+def test_has_limits_of_its_own(p):
+    """Who starts it may be allowed little."""
+    def limit():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, 4096))
+        resource.setrlimit(resource.RLIMIT_CPU, (60, 3600))
+
+    use(p, f"redis+unix://{p.top}/none")
+    with ending(p):
+        program = os.path.join(os.path.dirname(p.program), "tarn")
+        subprocess.run([program, "daemon", "start"], env=p.env, cwd=p.root, preexec_fn=limit, timeout=60, check=True)
+        pid = status(p)["pid"]
+        equal(resource.prlimit(pid, resource.RLIMIT_NOFILE), (4096, 4096))
+        equal(resource.prlimit(pid, resource.RLIMIT_CPU), (3600, 3600))
 
 
 def test_inside_of_another_action(p):
