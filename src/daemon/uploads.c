@@ -360,6 +360,13 @@ struct batch {
 	struct error why; /* the server's trouble; ERROR_NONE: none */
 };
 
+static void
+note_trouble(struct batch *batch, const struct error *err)
+{
+	if (batch->why.kind == ERROR_NONE || batch->why.text[0] == '\0')
+		batch->why = *err;
+}
+
 /* What was in the spool before us may have seen a power failure. */
 static void
 open_upload(struct batch *batch, size_t i)
@@ -372,7 +379,10 @@ open_upload(struct batch *batch, size_t i)
 	batch->fd[i] = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	batch->outcome[i] = FAILED;
 	if (batch->fd[i] < 0) {
-		batch->damaged[i] = true;
+		batch->damaged[i] = errno != EMFILE && errno != ENFILE;
+		(void)error_errno(&err, "cannot open '%s'", path);
+		if (!batch->damaged[i])
+			note_trouble(batch, &err);
 		return;
 	}
 	if (!up->unchecked)
@@ -382,13 +392,6 @@ open_upload(struct batch *batch, size_t i)
 		batch->damaged[i] = true;
 	parcel_release(&parcel);
 	up->unchecked = false;
-}
-
-static void
-note_trouble(struct batch *batch, const struct error *err)
-{
-	if (batch->why.kind == ERROR_NONE || batch->why.text[0] == '\0')
-		batch->why = *err;
 }
 
 static void
@@ -500,10 +503,10 @@ settle(struct batch *batch, size_t i)
 static void
 slow_down(struct far *far, const struct error *why)
 {
-	unsigned s =
-	    far->upload_failures < 6 ? 1u << far->upload_failures : FAR_RETRY_S;
+	unsigned s;
 
 	far_lock();
+	s = far->upload_failures < 6 ? 1u << far->upload_failures : FAR_RETRY_S;
 	if (s > FAR_RETRY_S)
 		s = FAR_RETRY_S;
 	far->upload_failures++;
