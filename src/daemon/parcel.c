@@ -162,10 +162,17 @@ int
 parcel_open(struct parcel *parcel, int fd, struct error *err)
 {
 	auto_free char *head = xmalloc(PARCEL_HEAD + PARCEL_MESSAGE);
-	ssize_t got = pread(fd, head, PARCEL_HEAD + PARCEL_MESSAGE, 0);
+	ssize_t got = pread(fd, head, PARCEL_HEAD, 0);
+	uint64_t message;
 	struct stat st;
 
 	*parcel = (struct parcel){ .upload = NULL };
+	/* Not more than the head: with a full spool that is little of it. */
+	if (got == PARCEL_HEAD) {
+		message = bytes_get((const unsigned char *)head + 8);
+		if (message <= PARCEL_MESSAGE)
+			got = pread(fd, head, PARCEL_HEAD + message, 0);
+	}
 	if (got < 0 || fstat(fd, &st) < 0)
 		return error_errno(err, "cannot read it");
 	return parcel_decode(
