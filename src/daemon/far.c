@@ -157,6 +157,14 @@ drop_idle(struct far *far, struct location **dropped)
 	far->idle_count = 0;
 }
 
+/* Without one it would be away for good; so whoever meets that starts one. */
+static void
+have_mender(struct far *far)
+{
+	if (!far->mending && thread_start(mend, far) == 0)
+		far->mending = true;
+}
+
 /* The lock is held. */
 static void
 go_away(struct far *far, const struct error *why)
@@ -176,8 +184,7 @@ go_away(struct far *far, const struct error *why)
 		far->retry_us = last;
 	mark(far);
 	log_info("%s: skipped from now on: %s", far->label, why->text);
-	if (!far->mending && thread_start(mend, far) == 0)
-		far->mending = true;
+	have_mender(far);
 	pthread_cond_broadcast(&changed);
 }
 
@@ -344,6 +351,7 @@ borrow(struct far *far, int64_t until, struct error *err)
 
 	for (;;) {
 		if (far->away) {
+			have_mender(far);
 			say_away(far, err);
 			return NULL;
 		}
@@ -390,8 +398,10 @@ far_borrow_for_upload(struct far *far)
 	far_lock();
 	far->waiting++;
 	while (!loc) {
-		while (far->away)
+		while (far->away) {
+			have_mender(far);
 			thread_wait(&changed, &lock, clock_us() + OPEN_US);
+		}
 		loc = borrow(far, clock_us() + OPEN_US, &err);
 		if (!loc && !far->away)
 			thread_wait(&changed, &lock, clock_us() + 100000);
@@ -525,7 +535,8 @@ far_expect(const struct far *far, uint64_t bytes, size_t count)
 	if (is_known(far->latency_at))
 		us += far->latency_us;
 	if (is_known(far->rate_at) && far->rate > 0)
-		us += bytes * 1000000 / far->rate;
+		us += bytes < UINT64_MAX / 1000000 ? bytes * 1000000 / far->rate
+		                                   : UINT64_MAX / 1000000;
 	far_unlock();
 	return us;
 }

@@ -9,7 +9,17 @@
 #include "exec/job.h"
 
 #define LOOKUP_US 1000000
-#define BRIEF_US 200000 /* more than that can't be foretold that well */
+#define BRIEF_US 200000       /* more than that can't be foretold that well */
+#define LONGEST_US 3600000000 /* whatever a record says */
+
+/* How long the run took, by the word of a record that may be anybody's. */
+static uint64_t
+run_us(const struct job *job)
+{
+	uint64_t us = job->record.wall_us;
+
+	return us < LONGEST_US ? us : LONGEST_US;
+}
 
 void
 fetch_begin_lookup(struct job *job)
@@ -21,7 +31,7 @@ void
 fetch_begin_restore(struct job *job)
 {
 	location_set_deadline(
-	    job->tree, clock_us() + LOOKUP_US + (int64_t)job->record.wall_us);
+	    job->tree, clock_us() + LOOKUP_US + (int64_t)run_us(job));
 }
 
 void
@@ -85,13 +95,13 @@ fetch_is_worth_it(struct job *job)
 		return true;
 	bytes = bytes_to_fetch(job);
 	us = bytes ? location_expect(leaf, bytes) : 0;
-	if (us <= job->record.wall_us + BRIEF_US)
+	if (us <= run_us(job) + BRIEF_US)
 		return true;
 	job_reason(job,
 	    "to fetch its %llu bytes from '%s' is expected to take %llu ms, "
 	    "and the run took %llu ms",
 	    (unsigned long long)bytes, leaf->label,
 	    (unsigned long long)us / 1000,
-	    (unsigned long long)job->record.wall_us / 1000);
+	    (unsigned long long)run_us(job) / 1000);
 	return false;
 }
