@@ -14,10 +14,11 @@
 #include "store/record.h"
 
 #define GREETING_US 2000000
-#define PIECE_US 10000000     /* for the client to take or send the next */
-#define UNHURRIED_US 30000000 /* for a server, when nobody said how long */
-#define ALIVE_US 400000       /* a client that waits hears of us as often */
-#define PLACES 64             /* locations of one client */
+#define PIECE_US 10000000      /* for the client to take or send the next */
+#define UNHURRIED_US 30000000  /* for a server, when nobody said how long */
+#define LONGEST_US 86400000000 /* for anything */
+#define ALIVE_US 400000        /* a client that waits hears of us as often */
+#define PLACES 64              /* locations of one client */
 
 struct client {
 	struct server *server;
@@ -98,7 +99,8 @@ item_of(struct sink *base)
 
 /*
  * A lookup may go on for as long as bytes come fast enough. What a record names was
- * found worth its time by the client, who said how long that is.
+ * found worth its time by the client, who said how long that is; a leaf gives up by
+ * itself what does not move.
  */
 static int64_t
 deadline_of(const struct reading *reading)
@@ -111,6 +113,21 @@ deadline_of(const struct reading *reading)
 	return limit < reading->until ? limit : reading->until;
 }
 
+/* Of what is read from the server, and not from the spool. */
+static void
+note_piece(struct item *item, const void *data, size_t size)
+{
+	struct reading *reading = item->reading;
+
+	reading->received += size;
+	location_set_deadline(reading->loc, deadline_of(reading));
+	if (item->flight)
+		flight_add(item->flight, data, size);
+	if (item->head.len + size <= RECORD_MAX &&
+	    reading->asked[0].key.space == KEY_INDEX)
+		buf_add(&item->head, data, size);
+}
+
 static int
 item_write(struct sink *base, const void *data, size_t size, struct error *err)
 {
@@ -118,14 +135,8 @@ item_write(struct sink *base, const void *data, size_t size, struct error *err)
 	struct reading *reading = item->reading;
 
 	item->size += size;
-	reading->received += size;
 	if (reading->loc)
-		location_set_deadline(reading->loc, deadline_of(reading));
-	if (item->flight)
-		flight_add(item->flight, data, size);
-	if (item->head.len + size <= RECORD_MAX &&
-	    reading->asked[0].key.space == KEY_INDEX)
-		buf_add(&item->head, data, size);
+		note_piece(item, data, size);
 	if (channel_send_data(reading->client->channel, item->number, data,
 	        size, soon(), err) == 0)
 		return 0;
@@ -380,8 +391,9 @@ until(const Tarn__DaemonRequest *request)
 {
 	uint64_t wait = request->wait_us;
 
-	return clock_us() +
-	    (int64_t)(wait && wait < UNHURRIED_US ? wait : UNHURRIED_US);
+	if (wait == 0)
+		wait = UNHURRIED_US;
+	return clock_us() + (int64_t)(wait < LONGEST_US ? wait : LONGEST_US);
 }
 
 /* From the spool, or by us, or by another one who is at it. */
@@ -708,7 +720,7 @@ handle_status(struct client *client, const Tarn__DaemonRequest *request,
 	char version[] = TARN_VERSION;
 	struct uploads_sum sum = uploads_sum(NULL);
 	Tarn__DaemonPlace *places = NULL, **at = NULL;
-	size_t n = 0;
+	size_t n = 0, room = 1;
 	int rc;
 
 	tarn__daemon_status__init(&to);
@@ -721,11 +733,12 @@ handle_status(struct client *client, const Tarn__DaemonRequest *request,
 	to.upload_bytes = sum.bytes;
 	to.spool_limit = sum.limit;
 	for (struct far *far = far_next(NULL); far; far = far_next(far))
-		n++;
-	places = xrealloc(NULL, n + 1, sizeof(*places));
-	at = xrealloc(NULL, n + 1, sizeof(*at));
-	n = 0;
-	for (struct far *far = far_next(NULL); far; far = far_next(far)) {
+		room++;
+	places = xrealloc(NULL, room, sizeof(*places));
+	at = xrealloc(NULL, room, sizeof(*at));
+	/* There may be more of them by now. */
+	for (struct far *far = far_next(NULL); far && n < room;
+	     far = far_next(far)) {
 		far_lock();
 		describe(far, &places[n]);
 		far_unlock();
