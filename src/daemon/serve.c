@@ -1,5 +1,6 @@
 #include "daemon/serve.h"
 
+#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -18,6 +19,7 @@
 #define UNHURRIED_US 30000000  /* for a server, when nobody said how long */
 #define LONGEST_US 86400000000 /* for anything */
 #define ALIVE_US 400000        /* a client that waits hears of us as often */
+#define LOOK_UP_US 1000000     /* while somebody waits for uploads */
 #define PLACES 64              /* locations of one client */
 
 struct client {
@@ -668,18 +670,31 @@ say_what_waits(struct error *why)
 	}
 }
 
+/* Nobody waits for us any more. */
+static bool
+has_hung_up(const struct client *client)
+{
+	struct pollfd look = { .fd = client->channel->fd, .events = POLLRDHUP };
+
+	return poll(&look, 1, 0) > 0;
+}
+
 static int
 handle_flush(struct client *client, const Tarn__DaemonRequest *request,
     struct error *err)
 {
 	Tarn__DaemonAnswer to;
-	int64_t forever = (int64_t)1 << 60;
+	int64_t end = (int64_t)1 << 60, now;
 	struct error why = { 0 };
 
+	if (request->wait_us && request->wait_us < (uint64_t)end)
+		end = clock_us() + (int64_t)request->wait_us;
 	tarn__daemon_answer__init(&to);
-	to.number = uploads_flush(request->wait_us
-	        ? clock_us() + (int64_t)request->wait_us
-	        : forever);
+	do {
+		now = clock_us();
+		to.number = uploads_flush(
+		    now + LOOK_UP_US < end ? now + LOOK_UP_US : end);
+	} while (to.number > 0 && clock_us() < end && !has_hung_up(client));
 	to.outcome = to.number == 0 ? HIT : MISS;
 	if (to.number > 0)
 		say_what_waits(&why);

@@ -257,6 +257,25 @@ def test_flush_with_deadline(p):
         equal(tarn(p, "flush", "--deadline", "soon").returncode, 2)
 
 
+def test_flush_is_interrupted(p):
+    """Nobody goes on waiting for a client that is gone."""
+    with redis(p) as server:
+        use(p, server.url)
+        with ending(p):
+            p.step("miss", ["sh", "-c", "echo 1 >o"])
+            flush(p)
+            os.kill(server.pid, signal.SIGSTOP)
+            p.step("miss", ["sh", "-c", "echo 2 >o"])
+            program = os.path.join(os.path.dirname(p.program), "tarn")
+            child = subprocess.Popen([program, "flush"], env=p.env, cwd=p.root, stdin=subprocess.DEVNULL)
+            p.gone(10, lambda: status(p)["clients"] == 1)
+            child.kill()
+            child.wait()
+            p.gone(10, lambda: status(p)["clients"] == 0)
+            os.kill(server.pid, signal.SIGCONT)
+            flush(p)
+
+
 def test_full_server_declines(p):
     """What names a blob that nobody took is not uploaded either."""
     with redis(p, "--maxmemory", "3mb", "--maxmemory-policy", "noeviction") as server:
