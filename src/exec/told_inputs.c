@@ -74,6 +74,13 @@ add_links(struct telling *t, const char *path)
 
 /* Not touched since before it began, so what it was told of is what is there. */
 static bool
+is_older(const struct telling *t, const struct touched *item)
+{
+	return item->stamp.ctime_ns < t->trace->began_ns &&
+	    stamp_settled(&item->stamp, -1, item->path);
+}
+
+static bool
 add_input(struct telling *t, const char *path)
 {
 	struct touched *item = trace_touch(t->trace, path);
@@ -86,8 +93,7 @@ add_input(struct telling *t, const char *path)
 	if (!S_ISREG(st.st_mode))
 		return refuse(t, item->path, "is no file");
 	stamp_of(&item->stamp, &st);
-	if (item->stamp.ctime_ns >= t->trace->began_ns ||
-	    !stamp_settled(&item->stamp, -1, item->path))
+	if (!is_older(t, item))
 		return refuse(t, item->path, "changed while it ran");
 	item->facets |= FACET_CONTENT;
 	item->stamped = true;
@@ -184,6 +190,8 @@ look_for(struct telling *t, const char *path)
 		item->stamped = true;
 		item->mode = st.st_mode;
 		stamp_of(&item->stamp, &st);
+		if (!S_ISDIR(st.st_mode) && !is_older(t, item))
+			return refuse(t, item->path, "came while it ran");
 	} else if (!(item->facets & LOOKED)) {
 		if (errno != ENOENT && errno != ENOTDIR)
 			return refuse(t, item->path, "can't be looked for");

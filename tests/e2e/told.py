@@ -1,5 +1,5 @@
 """Where nobody can watch a compile: what the compiler itself tells of it."""
-import json, os, shutil, subprocess
+import json, os, shutil, subprocess, time
 from refused import under, unobserved
 from support import BUILD, CHECKED, FAST, Skip, contains, equal, need, snapshot
 
@@ -236,6 +236,19 @@ def test_edited_meanwhile(p):
     child.communicate()
     equal(p.last()["outcome"], "uncacheable", str(p.last()))
     contains(p.last()["reason"], "changed while it ran")
+
+
+def test_came_meanwhile(p):
+    """What was not there when the compiler asked is not taken for what it found."""
+    alone(p)
+    p.write("v.cc", '#if __has_include("opt.h")\nint a;\n#else\nint b;\n#endif\n#include <regex>\nstd::regex r("a*");\n')
+    child = p.spawn(["g++", "-O2", "-c", "v.cc"])
+    while child.poll() is None:
+        p.write("opt.h", "\n")
+        time.sleep(0.01)
+    child.communicate()
+    equal(p.last()["outcome"], "uncacheable", str(p.last()))
+    contains(p.last()["reason"], "came while it ran")
 
 
 def test_another_compiler(p):
