@@ -40,6 +40,16 @@ includes_release(struct includes *found)
 	*found = (struct includes){ .item = NULL };
 }
 
+void
+includes_clear(struct includes *found)
+{
+	struct includes kept = *found;
+
+	includes_release(found);
+	memcpy(found->pieces, kept.pieces, sizeof(kept.pieces));
+	found->why = kept.why;
+}
+
 static void
 refuse(struct includes *found, const char *why)
 {
@@ -63,7 +73,7 @@ struct identifier {
 static bool
 is_part(char c)
 {
-	return isalnum((unsigned char)c) || c == '_' || c == '$';
+	return isalnum((unsigned char)c) || c == '_';
 }
 
 static const char *
@@ -92,8 +102,15 @@ skip_blanks(const char *at)
 	}
 }
 
+/* Some compilers take characters beyond ASCII for blanks, too. */
+static bool
+is_odd(char c)
+{
+	return (unsigned char)c >= 0x80;
+}
+
 /* Can a '#' at `hash` begin its line? A comment may stand in front of it, and may
- * have begun on another line. */
+ * have begun on another line; so may the mark of UTF-8. */
 static bool
 begins_line(const struct scan *s, const char *hash)
 {
@@ -101,9 +118,17 @@ begins_line(const struct scan *s, const char *hash)
 
 	if (memmem(line, (size_t)(hash - line), "*/", 2))
 		return true;
-	while (line < hash && isspace((unsigned char)*line))
+	while (line < hash && (isspace((unsigned char)*line) || is_odd(*line)))
 		line++;
 	return line == hash;
+}
+
+static const char *
+skip_odd(const char *at)
+{
+	for (at = skip_blanks(at); is_odd(*at);)
+		at = skip_blanks(at + 1);
+	return at;
 }
 
 /* Is it the first word behind a '#', "%:" or "?\?=" that begins a line? Or behind the end
@@ -118,7 +143,7 @@ is_directive(const struct scan *s, const char *at)
 			size_t size = strlen(marks[i]);
 
 			if (strncmp(c, marks[i], size) == 0 &&
-			    skip_blanks(c + size) == at &&
+			    skip_odd(c + size) == at &&
 			    (marks[i][0] == '*' || begins_line(s, c)))
 				return true;
 		}
@@ -160,8 +185,30 @@ see_include(struct scan *s, const struct identifier *word)
 		refuse(s->found, "includes a name that is no literal");
 }
 
+/* Does it stand behind a word that only asks whether it is defined? */
+static bool
+is_asked_for(const struct scan *s, const char *at)
+{
+	static const char *const words[] = { "defined", "ifdef", "ifndef",
+		"elifdef", "elifndef" };
+	const char *end = at;
+
+	while (end > s->text && strchr(" \t(", end[-1]))
+		end--;
+	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
+		size_t size = strlen(words[i]);
+		const char *word = end - size;
+
+		if ((size_t)(end - s->text) > size &&
+		    memcmp(word, words[i], size) == 0 && !is_part(word[-1]) &&
+		    (i == 0 || is_directive(s, word)))
+			return true;
+	}
+	return false;
+}
+
 /* Without a parenthesis it is asked for itself, or stands in a text; but in a
- * definition it may get one elsewhere. */
+ * definition, or as a macro's argument, it may get one elsewhere. */
 static void
 see_has_include(struct scan *s, const struct identifier *word)
 {
@@ -173,9 +220,9 @@ see_has_include(struct scan *s, const struct identifier *word)
 	if (!add_name(s, name) && may_expand(name))
 		refuse(
 		    s->found, "asks for a file by a name that is no literal");
-	if (*after != '(' &&
-	    memmem(line, (size_t)(word->at - line), "define", 6) &&
-	    !memmem(line, (size_t)(word->at - line), "defined", 7))
+	if (*after != '(' && !is_asked_for(s, word->at) &&
+	    ((!s->system && *after && strchr(",)", *after)) ||
+	        memmem(line, (size_t)(word->at - line), "define", 6)))
 		refuse(s->found, "gives __has_include another name");
 }
 
@@ -239,15 +286,35 @@ static const struct {
 	{ "include_alias", see_alias },
 };
 
-/* A piece that a macro could join to "__has_include". */
-static bool
-is_fragment(const struct identifier *word)
-{
-	static const char whole[] = "__has_include";
+static const char whole[] = "__has_include";
+#define WHOLE (sizeof(whole) - 1)
 
-	return word->size >= 4 && word->size < sizeof(whole) - 1 &&
-	    !(word->size == 7 && memcmp(word->at, "include", 7) == 0) &&
-	    memmem(whole, sizeof(whole) - 1, word->at, word->size);
+/* Could macros join the pieces that were seen? */
+static bool
+can_be_joined(const struct includes *found)
+{
+	uint16_t ends = 1; /* where what is joined so far may end */
+
+	for (size_t i = 0; i < WHOLE; i++) {
+		if (ends >> i & 1)
+			ends |= (uint16_t)(found->pieces[i] << i);
+	}
+	return ends >> WHOLE & 1;
+}
+
+/* A piece of "__has_include", wherever in there. */
+static void
+see_piece(struct scan *s, const struct identifier *word)
+{
+	struct includes *found = s->found;
+
+	for (size_t i = 0; word->size < WHOLE && i + word->size <= WHOLE; i++) {
+		if (memcmp(whole + i, word->at, word->size) == 0)
+			found->pieces[i] |= (uint16_t)(1 << word->size);
+	}
+	found->pieces[6] |= 1 << 7; /* "include", which all have */
+	if (can_be_joined(found))
+		refuse(found, "holds the pieces of the word __has_include");
 }
 
 static void
@@ -258,8 +325,8 @@ see(struct scan *s, const struct identifier *word)
 		    memcmp(words[i].name, word->at, word->size) == 0)
 			words[i].see(s, word);
 	}
-	if (!s->system && is_fragment(word))
-		refuse(s->found, "holds a piece of the word __has_include");
+	if (!s->system)
+		see_piece(s, word);
 }
 
 static void

@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /*
  * The names by which a C or C++ text asks for others: what stands behind #include,
@@ -19,7 +20,8 @@ struct includes {
 		bool quoted;
 	} * item;
 	size_t count, cap;
-	const char *why; /* static; NULL: the names are all there is */
+	uint16_t pieces[13]; /* of __has_include: bits for sizes, by place */
+	const char *why;     /* static; NULL: the names are all there is */
 };
 
 /* More names, from `text`. `system`: it came with the system, whose own assembly
@@ -29,5 +31,8 @@ void includes_scan(
 void includes_add(
     struct includes *found, const char *name, size_t size, bool quoted);
 void includes_release(struct includes *found);
+
+/* Forget the names, not what else was seen, of which other texts may hold the rest. */
+void includes_clear(struct includes *found);
 
 #endif

@@ -49,6 +49,7 @@ static const struct {
 	{ "-finput-charset", BEGINS, REFUSED },
 	{ "-fexec-charset", BEGINS, REFUSED },
 	{ "-fwide-exec-charset", BEGINS, REFUSED },
+	{ "-fno-integrated-as", ALONE, REFUSED },
 	{ "-fpreprocessed", ALONE, REFUSED },
 	{ "-fdirectives-only", ALONE, REFUSED },
 	{ "-fdiagnostics-color", BEGINS, KEPT },

@@ -1,5 +1,6 @@
 #include "exec/told.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -159,18 +160,90 @@ read_own(const struct job *job, struct trace *trace, struct words *list)
 	return read_list(trace, name, list);
 }
 
-/* Only preprocessed, with a warning of the macros of clocks, however their names are
- * put together. */
+#define CLOCK "tarn_asks_a_clock"
+
+static bool
+is_part(char c)
+{
+	return isalnum((unsigned char)c) || c == '_';
+}
+
+/* In front of what came from a file: # 1 "file". False: this is no such line. */
+static bool
+is_marker(const struct job *job, const char *line, bool *system)
+{
+	auto_free char *name = NULL, *path = NULL;
+
+	if (line[0] != '#' || line[1] != ' ' ||
+	    !isdigit((unsigned char)line[2]))
+		return false;
+	line += strcspn(line, "\"\n");
+	if (*line == '"') {
+		name =
+		    xasprintf("%.*s", (int)strcspn(line + 1, "\"\n"), line + 1);
+		path = action_path(&job->action, name);
+		*system = !strchr(name, '\\') && told_is_system(job, path);
+	}
+	return true;
+}
+
+static bool
+has_word(const char *line, size_t size, const char *word)
+{
+	const char *end = line + size, *at = line;
+	size_t length = strlen(word);
+
+	while ((at = memmem(at, (size_t)(end - at), word, length))) {
+		if ((at == line || !is_part(at[-1])) && !is_part(at[length]))
+			return true;
+		at++;
+	}
+	return false;
+}
+
+/* However their words were put together: the time, and assembly. */
+static bool
+look_through(const struct job *job, struct trace *trace, const char *text)
+{
+	static const char *const assembly[] = { "asm", "__asm", "__asm__" };
+	bool system = false;
+
+	for (size_t size; *text; text += size) {
+		size = strcspn(text, "\n");
+		size += text[size] == '\n';
+		if (is_marker(job, text, &system))
+			continue;
+		if (has_word(text, size, CLOCK)) {
+			trace_refuse(trace,
+			    "its source names a macro of the date or the time");
+			return false;
+		}
+		for (size_t i = 0; i < 3 && !system; i++) {
+			if (!has_word(text, size, assembly[i]))
+				continue;
+			trace_refuse(trace,
+			    "its source holds assembly, which can read files");
+			return false;
+		}
+	}
+	return true;
+}
+
+/* Only preprocessed, with the macros of clocks as words that stand out: warnings of
+ * them can be turned off by a text. */
 static bool
 read_again(const struct job *job, struct trace *trace, struct words *list)
 {
 	struct plain_compile *plain = &job->tools->plain;
-	char name[64];
+	char name[64], result[64];
 	auto_close int fd = make_list(name, sizeof(name));
-	const char *more[] = { "-E", "-Wdate-time", plain->source, "-o",
-		"/dev/null", NULL };
+	auto_close int out = make_list(result, sizeof(result));
+	const char *more[] = { "-E", "-g0", "-Wno-builtin-macro-redefined",
+		"-D__DATE__=" CLOCK, "-D__TIME__=" CLOCK,
+		"-D__TIMESTAMP__=" CLOCK, plain->source, "-o", result, NULL };
 	auto_free char **words = NULL;
 	auto_buf said = BUF_INIT;
+	auto_buf text = BUF_INIT;
 	struct error err;
 	size_t count = plain->count;
 	int status;
@@ -178,15 +251,16 @@ read_again(const struct job *job, struct trace *trace, struct words *list)
 	memcpy(plain->words + count, more, sizeof(more));
 	words = add_list(plain->words, name);
 	plain->words[count] = NULL;
-	status = fd < 0 ? -1 : toolchain_run(job, words, &said, &err);
-	if (strstr(said.data, "date-time"))
-		trace_refuse(
-		    trace, "its source names a macro of the date or the time");
-	else if (status < 0)
+	status =
+	    fd < 0 || out < 0 ? -1 : toolchain_run(job, words, &said, &err);
+	if (status == 0)
+		status = buf_read_file(&text, result, &err);
+	if (status < 0 || strlen(text.data) != text.len) {
 		trace_refuse(trace, "its source can't be looked through");
-	else
-		return read_list(trace, name, list);
-	return false;
+		return false;
+	}
+	return look_through(job, trace, text.data) &&
+	    read_list(trace, name, list);
 }
 
 static bool

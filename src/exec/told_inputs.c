@@ -276,10 +276,36 @@ read_all(struct telling *t)
 		for (size_t j = 0; j < t->names.count && good; j++)
 			includes_add(&all, t->names.item[j].name,
 			    strlen(t->names.item[j].name), false);
-		includes_release(&t->names);
+		includes_clear(&t->names);
 	}
+	includes_release(&t->names);
 	t->names = all;
 	return good;
+}
+
+/* Macros in the words, as in -DHAS=__has_include, are texts, too. */
+static bool
+read_macros(struct telling *t)
+{
+	char **words = t->job->action.words;
+
+	for (size_t i = 1; words[i]; i++) {
+		const char *text = words[i] + 2;
+		auto_free char *line = NULL;
+
+		if (strncmp(words[i], "-D", 2) != 0)
+			continue;
+		if (!*text && words[i + 1])
+			text = words[++i];
+		line = xasprintf("#define %s\n", text);
+		if (strchr(line, '='))
+			*strchr(line, '=') = ' ';
+		includes_scan(&t->names, line, strlen(line), false);
+		if (t->names.why || t->names.count > 0)
+			return refuse(t, words[i],
+			    t->names.why ? t->names.why : "asks for a file");
+	}
+	return true;
 }
 
 /* Whatever was read, a name must have led there. */
@@ -307,8 +333,8 @@ tell(struct telling *t, const struct words *list)
 	t->digests = xmalloc(t->read * sizeof(*t->digests));
 	t->named = xmalloc(t->read * sizeof(*t->named));
 	memset(t->named, 0, t->read * sizeof(*t->named));
-	return read_all(t) && look_for_all(t) && all_named(t) &&
-	    are_different(t);
+	return read_macros(t) && read_all(t) && look_for_all(t) &&
+	    all_named(t) && are_different(t);
 }
 
 bool

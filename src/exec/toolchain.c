@@ -487,7 +487,26 @@ ask_commands(struct toolchain *tools, const struct job *job, struct hasher *h,
 	if (!tools->is_clang && !strstr(said.data, "Using built-in specs."))
 		return error_set(
 		    err, ERROR_USAGE, "it goes by specs from a file");
+	if (strstr(said.data, "-fms-compatibility"))
+		return error_set(err, ERROR_USAGE,
+		    "it looks for headers as a compiler of Windows does");
 	return add_commands(tools, job, said.data, h, err);
+}
+
+/* What else may stand there maps names to files in its own way. */
+static int
+add_folder(struct toolchain *tools, const struct job *job, const char *name,
+    struct error *err)
+{
+	auto_free char *path = action_path(&job->action, name);
+	struct stat st;
+
+	if (stat(path, &st) < 0 || !S_ISDIR(st.st_mode))
+		return error_set(err, ERROR_USAGE,
+		    "it looks for headers in '%.150s', which is no folder",
+		    path);
+	words_add(&tools->folders, take(path));
+	return 0;
 }
 
 static int
@@ -507,9 +526,8 @@ add_folders(struct toolchain *tools, const struct job *job, char *text,
 		else if (inside && strcmp(line, last) == 0)
 			complete = true;
 		else if (inside && !complete && strcmp(line, angled) != 0 &&
-		    line[0] == ' ')
-			words_add(&tools->folders,
-			    action_path(&job->action, line + 1));
+		    line[0] == ' ' && add_folder(tools, job, line + 1, err) < 0)
+			return -1;
 	}
 	if (complete)
 		return 0;

@@ -1,5 +1,5 @@
 """Where nobody can watch a compile: what the compiler itself tells of it."""
-import json, os, shutil, subprocess, time
+import json, os, shutil, struct, subprocess, time
 from refused import under, unobserved
 from support import BUILD, CHECKED, FAST, Skip, contains, equal, need, snapshot
 
@@ -158,14 +158,21 @@ REFUSED = {
     "a computed name": ("#define H <a.h>\n#include H\n", "", "a name that is no literal"),
     "a computed question": ("#define H <a.h>\n#if __has_include(H)\n#endif\n", "", "a name that is no literal"),
     "a question by another name": ("#define HAS __has_include\n#if HAS (<a.h>)\n#endif\n", "", "another name"),
-    "a question in pieces": ("#define J(a, b) a##b\n#if J(__has_, include)(<a.h>)\n#endif\n", "", "a piece of the word"),
+    "a question in the words": ("#if HAS(<a.h>)\n#endif\n", "-DHAS=__has_include", "another name"),
+    "a question all in the words": ("#if HAS\n#endif\n", "-DHAS=__has_include(<a.h>)", "asks for a file"),
+    "a question in small pieces": ("#define J(a, b, c, d) a##b##c##d\n#if J(__h, as_, in, clude)(<a.h>)\n#endif\n", "", "pieces of the word"),
+    "a question in pieces": ("#define J(a, b) a##b\n#if J(__has_, include)(<a.h>)\n#endif\n", "", "pieces of the word"),
     "a directive behind a comment": ("#define H <a.h>\n/* one\n*/ # /* two\n*/ include H\n", "", "a name that is no literal"),
     "a directive over two lines": ("#define H <a.h>\n#inc\\\nlude H\n", "", "a name that is no literal"),
     "a digraph": ("#define H <a.h>\n%:include H\n", "", "a name that is no literal"),
     "assembly": ('__asm__(".incbin \\"two/a.h\\"");\n', "", "holds assembly"),
     "assembly in pieces": ('__asm__(".inc" "bin \\"two/a.h\\"");\n', "", "holds assembly"),
+    "assembly by another name": ('ASM(".inc" "bin \\"two/a.h\\"");\n', "-DASM=asm", "holds assembly"),
+    "assembly by joined letters": ('#define J(a, b) a##b\nJ(as, m)(".inc" "bin \\"two/a.h\\"");\n', "", "holds assembly"),
     "a time": ("int line = sizeof(__TIME__);\n", "", "macro of the date"),
     "a time in pieces": ("#define J(a, b) a##b\nint line = sizeof(J(__TI, ME__));\n", "", "macro of the date"),
+    "a quiet time": ("#define J(a, b) a##b\nint line = J(__TI, ME__)[7];\n", "-fno-diagnostics-show-option", "macro of the date"),
+    "a time of the system": ("#include <t.h>\n", "-isystem sys", "macro of the date"),
     "the same bytes twice": ('#include "one/a.h"\n#include <a.h>\n', "", "same content"),
     "a precompiled header": ("#include <p.h>\n", "", "is there"),
     "two sources": ("int a;\n", "b.c", "second source"),
@@ -187,6 +194,7 @@ def test_refused(p):
     alone(p, CHECKED)
     p.write("two/a.h", "#define A 1\n"), p.write("one/a.h", "#define A 1\n"), p.write("b.c", "int b;\n"), p.write("flags", "-O1\n")
     p.write("two/p.h", "int p;\n"), p.write("two/p.h.gch")
+    p.write("sys/t.h", "#define J(a, b) a##b\nstatic const int line = J(__TI, ME__)[7];\n")
     for name, (text, more, reason) in REFUSED.items():
         p.write("a.c", text)
         words = f"gcc -Itwo a.c -o program" if more is None else f"gcc -Itwo -c a.c {more}"
@@ -249,6 +257,37 @@ def test_came_meanwhile(p):
     child.communicate()
     equal(p.last()["outcome"], "uncacheable", str(p.last()))
     contains(p.last()["reason"], "came while it ran")
+
+
+def header_map(name, path):
+    """Which clang takes for a folder: `name` is the file at `path`."""
+    folder, _, file = path.rpartition("/")
+    texts = f"\0{name}\0{folder}/\0{file}\0".encode()
+    entry = struct.pack("<III", 1, len(name) + 2, len(name) + len(folder) + 4)
+    return struct.pack("<IHHIIII", 0x686D6170, 1, 0, 36, 1, 1, len(path)) + entry + texts
+
+
+def test_odd_search(p):
+    """Where names are looked for in other ways, nothing is recorded."""
+    alone(p)
+    p.write("a.c", "#include <a.h>\nint a = A;\n"), p.write("two/a.h", "#define A 1\n"), p.write("three/a.h", "#define A 3\n")
+    p.write("m.hmap", header_map("a.h", p.path("two/a.h")))
+    p.refused("clang -Im.hmap -Itwo -Ithree -c a.c", "which is no folder")
+    p.write("a.c", '#include "sub/b.h"\nint a = A;\n'), p.write("sub/b.h", '#include "a.h"\n')
+    p.refused("clang --target=x86_64-pc-windows-msvc -Itwo -S a.c", "as a compiler of Windows")
+
+
+def test_mark_of_utf8(p):
+    """In front of a directive, compilers don't see it."""
+    alone(p)
+    p.write("a.c", '\ufeff#include <a.h>\n#include "two/a.h"\nint a = A;\n'), p.write("one/other.h")
+    p.write("two/a.h", "#ifndef A\n#define A 1\n#endif\n")
+    for cc in COMPILERS:
+        words = f"{cc} -Ione -Itwo -c a.c"
+        steps(p, words, "miss", "hit")
+        p.write("one/a.h", "#define A 2\n")
+        steps(p, words, "miss", "hit")
+        p.remove("one/a.h")
 
 
 def test_another_compiler(p):

@@ -28,6 +28,10 @@ static const struct {
 	{ "#endif // __has_include\n", "" },
 	{ "int import, include, embed; void f(int include);\n", "" },
 	{ "#include <a.h>\r\n", "<a.h" },
+	{ "\xef\xbb\xbf#include <a.h>\n", "<a.h" },
+	{ "#define HAVE (defined(__has_include) && defined __has_embed_)\n",
+	    "" },
+	{ "int has, _inc, clude; /* a_h */\n", "" },
 };
 
 static const struct {
@@ -44,8 +48,14 @@ static const struct {
 	{ "#include \\u00e9\n", "no literal" },
 	{ "#if __has_include(A)\n", "no literal" },
 	{ "#define HAS __has_include\n", "another name" },
-	{ "#if J(__has_, include)(<a.h>)\n", "a piece" },
-	{ "#if J(__has_inc, lude)(<a.h>)\n", "a piece" },
+	{ "#define HAS __has_include // if defined\n", "another name" },
+	{ "#if J(__has_include, _next)(<a.h>)\n", "another name" },
+	{ "#if J(, __has_include)(<a.h>)\n", "another name" },
+	{ "#if J(__has_, include)(<a.h>)\n", "the pieces" },
+	{ "#if J(__has_inc, lude)(<a.h>)\n", "the pieces" },
+	{ "#if J(__h, as_, inc, lu, de)(<a.h>)\n", "the pieces" },
+	{ "\xef\xbb\xbf#include A\n", "no literal" },
+	{ "\xc2\xa0#\xc2\xa0include A\n", "no literal" },
 	{ "#embed \"a\"\n", "embeds" },
 	{ "#if __has_embed(\"a\")\n", "embed" },
 	{ "asm(\"nop\");\n", "assembly" },
@@ -93,6 +103,20 @@ Test(includes, a_byte_that_is_no_text)
 
 	includes_scan(&found, "int\0a;\n", 7, false);
 	check(found.why);
+	includes_release(&found);
+}
+
+Test(includes, pieces_in_two_texts)
+{
+	static const char *const texts[] = { "P(__h, a)\n",
+		"P(s_, include)\n" };
+	struct includes found = { .item = NULL };
+
+	includes_scan(&found, texts[0], strlen(texts[0]), false);
+	check(!found.why);
+	includes_clear(&found);
+	includes_scan(&found, texts[1], strlen(texts[1]), false);
+	check(found.why && strstr(found.why, "the pieces"));
 	includes_release(&found);
 }
 
