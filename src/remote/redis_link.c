@@ -6,7 +6,7 @@
 #include "base/mem.h"
 
 #define CHUNK ((size_t)64 * 1024)
-#define MAX_ELEMENTS (1 << 20) /* of an answer */
+#define MAX_ELEMENTS (1 << 20) /* of an answer, in all of its arrays */
 
 struct redis_link {
 	struct redis_settings *settings;
@@ -20,7 +20,8 @@ struct redis_link {
 	struct buf out;
 	size_t largest;
 
-	/* While an answer is read: where its string goes. */
+	/* While an answer is read: how much of it came, and where its string goes. */
+	size_t elements, bytes;
 	struct redis_call *call;
 	struct error sink_error;
 	bool sink_failed;
@@ -255,9 +256,11 @@ make_string(const redisReadTask *task, char *text, size_t len)
 static void *
 make_array(const redisReadTask *task, int elements)
 {
-	const struct redis_link *link = task->privdata;
+	struct redis_link *link = task->privdata;
 
-	if (elements > MAX_ELEMENTS)
+	if (elements > 0)
+		link->elements += (size_t)elements;
+	if (link->elements > MAX_ELEMENTS)
 		return NULL;
 	return link->usual->createArray(task, elements);
 }
@@ -308,8 +311,8 @@ feed(struct redis_link *link, struct error *err)
 
 	if (got <= 0)
 		return got < 0 ? -1 : closed(link, err);
-	if (reader->len - reader->pos + (size_t)got >
-	    link->settings->max_reply + CHUNK)
+	link->bytes += (size_t)got;
+	if (link->bytes > link->settings->max_reply + CHUNK)
 		return too_much(link, err);
 	(void)redisReaderFeed(reader, chunk, (size_t)got);
 	return 0;
@@ -440,6 +443,7 @@ redis_link_receive(
 	redisReply *reply;
 
 	link->call = call;
+	link->elements = link->bytes = 0;
 	link->sink_failed = false;
 	link->sink_error = (struct error){ 0 };
 	reply = receive_reply(link, err);

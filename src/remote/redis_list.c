@@ -12,7 +12,8 @@
 #include "remote/redis.h"
 
 #define PAGE "1000"
-#define CURSOR 24 /* digits, at most */
+#define PAGE_MOST 100000 /* keys: a server gives what lies together at once */
+#define CURSOR 24        /* digits, at most */
 
 struct walk {
 	struct redis *redis;
@@ -156,7 +157,8 @@ is_page(const redisReply *reply)
 	return reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 &&
 	    reply->element[0]->type == REDIS_REPLY_STRING &&
 	    reply->element[0]->len > 0 && reply->element[0]->len < CURSOR &&
-	    reply->element[1]->type == REDIS_REPLY_ARRAY;
+	    reply->element[1]->type == REDIS_REPLY_ARRAY &&
+	    reply->element[1]->elements <= PAGE_MOST;
 }
 
 static int

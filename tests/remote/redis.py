@@ -517,6 +517,7 @@ HOSTILE = {  # what it does, and what is said of it
     "half a large value": (lambda c, w, n: c.sendall(b"$3000000\r\n" + bytes(2000000)) or "close", "closed the connection"),
     "longer than long": (lambda c, w, n: c.sendall(b"$99999999999999999999\r\n"), "does not speak Redis"),
     "many elements": (lambda c, w, n: c.sendall(b"*2000000000\r\n"), "does not speak Redis"),
+    "many elements in turn": (lambda c, w, n: c.sendall(b"*1000000\r\n" + (b"*100000\r\n" + b":1\r\n" * 100000) * 12), "does not speak Redis"),
     "deep": (lambda c, w, n: c.sendall(b"*1\r\n" * 100), "does not speak Redis"),
     "another protocol": (lambda c, w, n: c.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n"), "does not speak Redis"),
     "the wrong answer": (lambda c, w, n: c.sendall(b"+OK\r\n"), "answers to EXISTS without a number"),
