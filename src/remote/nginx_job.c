@@ -400,13 +400,10 @@ job_write(struct job *job)
 
 	name_aside(
 	    job, job->key ? digest_hex(&job->key->digest, hex) : "config");
-	if (job->mode == WRITE_REPLACE &&
-	    (!job->key || job->key->space != KEY_BLOB)) {
+	if (job->mode == WRITE_REPLACE)
 		put_value(job);
-		return;
-	}
-	job->mode = WRITE_IF_ABSENT;
-	look(job, job->url, have_looked_first);
+	else
+		look(job, job->url, have_looked_first);
 }
 
 /* ---- removing ---- */
