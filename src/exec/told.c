@@ -22,7 +22,7 @@ told_begin(struct job *job)
 	    job->action.kind != &action_compile)
 		return false;
 	job->tools = xmalloc(sizeof(*job->tools));
-	*job->tools = (struct toolchain){ .list = -1 };
+	*job->tools = (struct toolchain){ .list = -1, .assembled = -1 };
 	return true;
 }
 
@@ -32,6 +32,8 @@ told_end(struct job *job)
 	if (job->tools) {
 		if (job->tools->list >= 0)
 			close(job->tools->list);
+		if (job->tools->assembled >= 0)
+			close(job->tools->assembled);
 		toolchain_release(job->tools);
 	}
 	free(take(job->tools));
@@ -78,21 +80,30 @@ make_list(char *name, size_t size)
 	return fd;
 }
 
-/* The words, and behind them that it shall say what it reads. It leaves no trace in
- * what is made. The caller frees the array. */
+/* The words, and behind them some more. The caller frees the array. */
 static char **
-add_list(char *const *words, char *name)
+add_words(char *const *words, const char *const *more)
 {
-	const char *more[] = { "-MD", "-MT", "x", "-MF", name, NULL };
-	size_t count = 0, own = sizeof(more) / sizeof(*more);
+	size_t count = 0, own = 0;
 	char **all;
 
 	while (words[count])
 		count++;
-	all = xmalloc((count + own) * sizeof(*all));
+	while (more[own])
+		own++;
+	all = xmalloc((count + own + 1) * sizeof(*all));
 	memcpy(all, words, count * sizeof(*all));
-	memcpy(all + count, more, sizeof(more));
+	memcpy(all + count, more, (own + 1) * sizeof(*all));
 	return all;
+}
+
+/* ... that it shall say what it reads. It leaves no trace in what is made. */
+static char **
+add_list(char *const *words, const char *name)
+{
+	const char *more[] = { "-MD", "-MT", "x", "-MF", name, NULL };
+
+	return add_words(words, more);
 }
 
 int
@@ -100,8 +111,9 @@ told_run(struct job *job, struct trace *trace, struct error *err)
 {
 	struct toolchain *tools = job->tools;
 	const struct action *action = &job->action;
-	auto_free char **words = NULL;
-	char list[64];
+	auto_free char **words = NULL, **more = NULL;
+	char list[64], file[64], word[96];
+	const char *const assembled[] = { word, NULL };
 	bool good = look_before(action->output, &tools->before[0], trace) &&
 	    look_before(action->depfile, &tools->before[1], trace);
 	int status;
@@ -110,6 +122,12 @@ told_run(struct job *job, struct trace *trace, struct error *err)
 		tools->list = make_list(list, sizeof(list));
 		if (tools->list >= 0)
 			trace->argv = words = add_list(action->words, list);
+	}
+	if (good && tools->plain.assembles && !tools->is_clang) {
+		tools->assembled = make_list(file, sizeof(file));
+		snprintf(word, sizeof(word), "-Wa,--MD,%s", file);
+		if (tools->assembled >= 0)
+			trace->argv = more = add_words(trace->argv, assembled);
 	}
 	trace->observe = false;
 	status = trace_run(trace, err);
@@ -296,6 +314,43 @@ same_lists(const struct job *job, struct trace *trace, const struct words *own,
 	return !odd;
 }
 
+/* It is named without its folder there. */
+static bool
+is_source(const struct job *job, const char *path)
+{
+	struct stat one, other;
+
+	return stat(path, &one) == 0 &&
+	    stat(job->action.sources[0], &other) == 0 &&
+	    one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+}
+
+/* Was there nothing for the assembler but what the compiler gave it, and took away
+ * again? It also names sources that are told of in there. */
+static bool
+check_assembled(
+    const struct job *job, struct trace *trace, const struct words *again)
+{
+	auto_list list = { .item = NULL };
+	char name[64];
+
+	if (!job->tools->plain.assembles || job->tools->is_clang)
+		return true;
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", job->tools->assembled);
+	if (!read_list(trace, name, &list))
+		return false;
+	for (size_t i = 0; i < list.count; i++) {
+		const char *path = list.item[i];
+
+		if (has(again, path) || access(path, F_OK) < 0 ||
+		    is_source(job, path))
+			continue;
+		trace_refuse(trace, "its assembler read '%.150s'", path);
+		return false;
+	}
+	return true;
+}
+
 static bool
 tell_inputs(struct job *job, struct trace *trace)
 {
@@ -304,6 +359,7 @@ tell_inputs(struct job *job, struct trace *trace)
 	auto_list paths = { .item = NULL };
 
 	if (!read_own(job, trace, &own) || !read_again(job, trace, &again) ||
+	    !check_assembled(job, trace, &again) ||
 	    !same_lists(job, trace, &own, &again))
 		return false;
 	for (size_t i = 0; i < again.count; i++)

@@ -18,6 +18,7 @@ struct toolchain {
 
 	/* Of the run itself, told.c: */
 	int list;         /* what it read, in a file of ours; or -1 */
+	int assembled;    /* what its assembler read; or -1 */
 	mode_t before[2]; /* type of what was there: output, depfile */
 };
 

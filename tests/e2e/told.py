@@ -121,7 +121,7 @@ def test_as_bare(p):
     p.write("v.cc", "#include <vector>\nint size(std::vector<int> &v) { return (int)v.size(); }\n")
     for cc in COMPILERS:
         for words in ("-MD -c a.c", "-MMD -c a.c", "-MD -MP -MF deps/x.d -MT x -c a.c -o out/a.o", "-MMD -MF deps/x.d -c a.c -o out/a.o",
-                      "-S a.c -o a.s", "-g3 -O2 -c a.c", "-fdebug-prefix-map=x=y -g -c a.c", "-c w.c -Wall", "-c w.c -w", "-pipe -c a.c",
+                      "-S a.c -o a.s", "-g3 -O2 -c a.c", "-fdebug-prefix-map=x=y -g -c a.c", "-c w.c -Wall", "-c w.c -w", "-pipe -c a.c", f"-g -c {p.path('a.c')}",
                       "-std=c++20 -g -c v.cc"):
             p.write("deps/.keep"), p.write("out/.keep")
             words = f"{cc if 'v.cc' not in words else cc.replace('gcc', 'g++').replace('clang', 'clang++')} -Itwo {words}"
@@ -171,6 +171,8 @@ REFUSED = {
     "assembly by joined letters": ('#define J(a, b) a##b\nJ(as, m)(".inc" "bin \\"two/a.h\\"");\n', "", "holds assembly"),
     "a time": ("int line = sizeof(__TIME__);\n", "", "macro of the date"),
     "a time in pieces": ("#define J(a, b) a##b\nint line = sizeof(J(__TI, ME__));\n", "", "macro of the date"),
+    "assembly in the name of a section": ('__attribute__((section(".data\\n.inc" "bin \\"two/a.h\\"\\n#"))) int a = 1;\n', "", "its assembler read 'two/a.h'"),
+    "the same through a pipe": ('__attribute__((section(".data\\n.inc" "bin \\"two/a.h\\"\\n#"))) int a = 1;\n', "-pipe", "its assembler read 'two/a.h'"),
     "a quiet time": ("#define J(a, b) a##b\nint line = J(__TI, ME__)[7];\n", "-fno-diagnostics-show-option", "macro of the date"),
     "a time of the system": ("#include <t.h>\n", "-isystem sys", "macro of the date"),
     "the same bytes twice": ('#include "one/a.h"\n#include <a.h>\n', "", "same content"),
