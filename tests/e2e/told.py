@@ -349,6 +349,8 @@ def of_the_compiler(place, path):
     """What it is, what it runs, how it starts: asked of it, and not told in a list."""
     headers = "/usr/include", "/usr/local/include", "/usr/lib/gcc/x86_64-linux-gnu/12/include", "/usr/lib/llvm-14/lib/clang/14.0.6/include"
     searched = "one", "two", "quote", "sys", "/usr/local/include/x86_64-linux-gnu"
+    if place == "variable" and path.startswith("PATH:"):
+        return True  # a program, which it named with its path
     return path in searched or place == "absolute" and not any(
         os.path.normpath(path).startswith(f"{folder}/") for folder in headers)
 
