@@ -396,7 +396,7 @@ is_open(int fd)
 {
 	int flags = fcntl(fd, F_GETFD);
 
-	return flags >= 0 && !(flags & FD_CLOEXEC);
+	return flags < 0 ? errno != EBADF : !(flags & FD_CLOEXEC);
 }
 
 static int
