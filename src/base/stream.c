@@ -222,6 +222,34 @@ sink_null(void)
 	return &sink;
 }
 
+static int
+counter_write(
+    struct sink *base, const void *data, size_t size, struct error *err)
+{
+	container_of(base, struct sink_counter, base)->bytes += size;
+	return 0;
+}
+
+static int
+counter_reset(struct sink *base, struct error *err)
+{
+	container_of(base, struct sink_counter, base)->bytes = 0;
+	return 0;
+}
+
+void
+sink_counter_init(struct sink_counter *counter)
+{
+	static const struct sink_ops ops = {
+		.write = counter_write,
+		.reset = counter_reset,
+		.commit = null_nothing,
+		.close = null_close,
+	};
+
+	*counter = (struct sink_counter){ .base = { &ops } };
+}
+
 /* ---- buffer ---- */
 
 struct buf_sink {

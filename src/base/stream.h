@@ -117,6 +117,14 @@ struct sink *sink_buf(struct buf *buf, size_t max);
 /* Takes everything and keeps nothing. */
 struct sink *sink_null(void);
 
+/* The same, and counts what it took since it was made or reset. In the caller's
+ * memory; closing it does nothing. */
+struct sink_counter {
+	struct sink base;
+	uint64_t bytes;
+};
+void sink_counter_init(struct sink_counter *counter);
+
 /*
  * The file at `path`, which appears on commit, atomically, replacing what was
  * there (base/aside.h).

@@ -6,7 +6,6 @@
 #include <limits.h>
 #include <stdio.h>
 
-#include "base/mem.h"
 #include "cli/cmd.h"
 #include "cli/format.h"
 #include "cli/tree.h"
@@ -33,43 +32,6 @@ tell(struct fetch *fetch, const struct digest *digest, const char *why)
 	return FAILED;
 }
 
-/* Takes everything and says how much it was. */
-struct counter {
-	struct sink base;
-	uint64_t bytes;
-};
-
-static int
-counter_write(
-    struct sink *base, const void *data, size_t size, struct error *err)
-{
-	container_of(base, struct counter, base)->bytes += size;
-	return 0;
-}
-
-static int
-counter_reset(struct sink *base, struct error *err)
-{
-	container_of(base, struct counter, base)->bytes = 0;
-	return 0;
-}
-
-static int
-counter_commit(struct sink *base, struct error *err)
-{
-	return 0;
-}
-
-static void
-counter_close(struct sink *base)
-{
-}
-
-static const struct sink_ops counter_ops = { .write = counter_write,
-	.reset = counter_reset,
-	.commit = counter_commit,
-	.close = counter_close };
-
 static bool
 is_right(void *verify)
 {
@@ -82,15 +44,16 @@ static enum outcome
 fetch_blob(struct fetch *fetch, const struct digest *digest)
 {
 	const struct key key = { KEY_BLOB, *digest };
-	struct counter counter = { .base.ops = &counter_ops };
+	struct sink_counter counter;
 	auto_sink *verify = sink_verify(&counter.base, digest);
 	struct location_check check = {
 		.is_whole = is_right, .arg = verify, .mend = true
 	};
 	struct error err;
-	enum outcome outcome =
-	    location_read_checked(fetch->loc, &key, verify, &check, &err);
+	enum outcome outcome;
 
+	sink_counter_init(&counter);
+	outcome = location_read_checked(fetch->loc, &key, verify, &check, &err);
 	if (outcome == FAILED)
 		return tell(fetch, digest, err.text);
 	fetch->values += outcome == HIT;

@@ -340,60 +340,24 @@ add_blob(struct show *show, struct location *leaf, uint64_t size)
 	finish(show);
 }
 
-/* Counts what passes. */
-struct counter {
-	struct sink base;
-	uint64_t size;
-};
-
-static int
-counter_write(
-    struct sink *base, const void *data, size_t size, struct error *err)
-{
-	container_of(base, struct counter, base)->size += size;
-	return 0;
-}
-
-static int
-counter_reset(struct sink *base, struct error *err)
-{
-	container_of(base, struct counter, base)->size = 0;
-	return 0;
-}
-
-static int
-counter_commit(struct sink *base, struct error *err)
-{
-	return 0;
-}
-
-static void
-counter_close(struct sink *base)
-{
-}
-
 /* All of it is read, which also tells whether it is whole. */
 static void
 show_blob(struct show *show, struct location *leaf)
 {
-	static const struct sink_ops ops = {
-		.write = counter_write,
-		.reset = counter_reset,
-		.commit = counter_commit,
-		.close = counter_close,
-	};
 	const struct key key = { KEY_BLOB, show->digest };
-	struct counter counter = { .base = { &ops } };
+	struct sink_counter counter;
 	auto_sink *verify = sink_verify(&counter.base, &show->digest);
 	struct error err = { 0 };
-	enum outcome outcome = location_read(leaf, &key, verify, &err);
+	enum outcome outcome;
 
+	sink_counter_init(&counter);
+	outcome = location_read(leaf, &key, verify, &err);
 	if (outcome == MISS)
 		return;
 	if (outcome == FAILED || sink_commit(verify, &err) < 0)
 		complain(show, leaf, &err);
 	else
-		add_blob(show, leaf, counter.size);
+		add_blob(show, leaf, counter.bytes);
 }
 
 /* ---- all of it ---- */
