@@ -30,8 +30,8 @@ load(struct job *job, struct tape *tape, struct error *err)
 	tape->fd = aside_nameless(job->tarn_dir, err);
 	if (tape->fd < 0)
 		return error_wrap(err, "cannot spool what was printed");
-	if (restore_blob(&restore, &tape->printed->digest, tape->fd, err) !=
-	    HIT)
+	if (restore_blob(&restore, &tape->printed->digest, tape->printed->size,
+	        tape->fd, err) != HIT)
 		return -1;
 	return 0;
 }

@@ -43,6 +43,7 @@ struct blob_sink {
 	bool shared; /* with a file that the digest table vouches for */
 	struct digest digest;
 	const struct digest *want;
+	uint64_t size, most; /* no more is kept of what has no end */
 	struct table *table;
 };
 
@@ -51,6 +52,9 @@ blob_write(struct sink *base, const void *data, size_t size, struct error *err)
 {
 	struct blob_sink *sink = container_of(base, struct blob_sink, base);
 
+	sink->size += size;
+	if (sink->size > sink->most)
+		return 0;
 	hasher_add(&sink->hasher, data, size);
 	if (file_write_all(sink->fd, data, size) < 0)
 		return error_errno(err, "cannot write an output");
@@ -64,6 +68,7 @@ blob_reset(struct sink *base, struct error *err)
 
 	hasher_init(&sink->hasher);
 	sink->shared = false;
+	sink->size = 0;
 	if (ftruncate(sink->fd, 0) < 0 || lseek(sink->fd, 0, SEEK_SET) < 0)
 		return error_errno(err, "cannot empty an output");
 	return 0;
@@ -130,12 +135,13 @@ is_wanted(void *arg)
 
 	if (!sink->shared)
 		hasher_finish(&sink->hasher, &sink->digest);
-	return digest_equal(&sink->digest, sink->want);
+	return sink->size <= sink->most &&
+	    digest_equal(&sink->digest, sink->want);
 }
 
 static void
 blob_sink_init(struct blob_sink *sink, const struct restore *restore,
-    const struct digest *digest, int fd)
+    const struct digest *digest, uint64_t size, int fd)
 {
 	static const struct sink_ops ops = {
 		.write = blob_write,
@@ -148,13 +154,14 @@ blob_sink_init(struct blob_sink *sink, const struct restore *restore,
 	*sink = (struct blob_sink){ .base = { &ops },
 		.fd = fd,
 		.table = restore->world->table,
-		.want = digest };
+		.want = digest,
+		.most = size };
 	hasher_init(&sink->hasher);
 }
 
 enum outcome
-restore_blob(const struct restore *restore, const struct digest *digest, int fd,
-    struct error *err)
+restore_blob(const struct restore *restore, const struct digest *digest,
+    uint64_t size, int fd, struct error *err)
 {
 	struct blob_sink sink;
 	struct location_check check = {
@@ -164,7 +171,7 @@ restore_blob(const struct restore *restore, const struct digest *digest, int fd,
 	char hex[DIGEST_HEX + 1];
 	enum outcome outcome;
 
-	blob_sink_init(&sink, restore, digest, fd);
+	blob_sink_init(&sink, restore, digest, size, fd);
 	outcome =
 	    location_read_checked(restore->tree, &key, &sink.base, &check, err);
 	if (outcome == HIT && check.damage.kind != ERROR_NONE && restore->note)
@@ -319,7 +326,8 @@ fill(const struct job *job, const struct piece *piece, struct error *err)
 	if (output->size > RECORD_INLINE)
 		return piece->fetched
 		    ? HIT
-		    : restore_blob(job->restore, &output->digest, fd, err);
+		    : restore_blob(
+		          job->restore, &output->digest, output->size, fd, err);
 	if (file_write_all(fd, output->contents.data, output->size) < 0)
 		return error_errno(err, "cannot write '%s'", output->path);
 	return HIT;
@@ -467,7 +475,8 @@ fetch_all(struct job *job)
 		if (!wants_blob(piece))
 			continue;
 		blob_sink_init(&sinks[count], job->restore,
-		    &piece->output->digest, piece->file.fd);
+		    &piece->output->digest, piece->output->size,
+		    piece->file.fd);
 		reads[count] = (struct location_read_request){
 			.key = { KEY_BLOB, piece->output->digest },
 			.out = &sinks[count].base,

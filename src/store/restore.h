@@ -40,9 +40,10 @@ struct restore {
 enum outcome restore_outputs(const struct restore *restore,
     const struct record *record, struct error *err);
 
-/* Copy a blob into the open file `fd`, verified. */
+/* Copy a blob of `size` bytes into the open file `fd`, verified; of one that turns
+ * out to be larger, no more than that is kept on the way. */
 enum outcome restore_blob(const struct restore *restore,
-    const struct digest *digest, int fd, struct error *err);
+    const struct digest *digest, uint64_t size, int fd, struct error *err);
 
 /* Where the output is to be, absolute; NULL if it names no proper place. The
  * caller frees it. */
