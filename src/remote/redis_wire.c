@@ -66,7 +66,9 @@ wait_until(int fd, short events, int64_t end)
 	do {
 		int64_t left = (end - now_us() + 999) / 1000;
 
-		rc = poll(&ready, 1, left < 0 ? 0 : (int)left);
+		if (left <= 0)
+			return 0; /* also if it is ready by now */
+		rc = poll(&ready, 1, (int)left);
 	} while (rc < 0 && errno == EINTR);
 	return rc;
 }
@@ -586,6 +588,8 @@ wire_read(struct wire *wire, void *data, size_t size,
 {
 	int64_t end = 0;
 
+	if (patience->deadline_us && now_us() >= patience->deadline_us)
+		return is_late(patience, wire->name, "did not answer", 0, err);
 	for (;;) {
 		short events;
 		ssize_t got = try_read(wire, data, size, &events, err);
