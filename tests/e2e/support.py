@@ -10,7 +10,7 @@ A step runs the command bare first, puts everything back, and runs it once more
 through tarn-exec: files, their modes, what was printed and the status must be the
 same to the byte, whatever the outcome.
 """
-import re, glob, json, os, shlex, shutil, stat, subprocess, tempfile, time
+import glob, json, os, re, shlex, shutil, stat, subprocess, tempfile, time
 
 TOP = os.path.abspath(f"{os.path.dirname(os.path.abspath(__file__))}/../..")
 BUILD = os.path.abspath(os.environ.get("TARN_BUILD", f"{TOP}/build"))
