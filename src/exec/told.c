@@ -106,6 +106,46 @@ add_list(char *const *words, const char *name)
 	return add_words(words, more);
 }
 
+#define CLOCK "tarn_asks_a_clock"
+
+/* Only preprocessed, with the macros of clocks as words that stand out: warnings of
+ * them can be turned off by a text. `list` names the file for what was read. */
+static int
+preprocess(const struct job *job, const char *list, struct buf *text)
+{
+	struct plain_compile *plain = &job->tools->plain;
+	char result[64];
+	auto_close int out = make_list(result, sizeof(result));
+	const char *more[] = { "-E", "-g0", "-Wno-builtin-macro-redefined",
+		"-D__DATE__=" CLOCK, "-D__TIME__=" CLOCK,
+		"-D__TIMESTAMP__=" CLOCK, plain->source, "-o", result, NULL };
+	auto_free char **words = NULL;
+	auto_buf said = BUF_INIT;
+	struct error err;
+	size_t count = plain->count;
+	int status;
+
+	memcpy(plain->words + count, more, sizeof(more));
+	words = add_list(plain->words, list);
+	plain->words[count] = NULL;
+	status = out < 0 ? -1 : toolchain_run(job, words, &said, &err);
+	if (status == 0)
+		status = buf_read_file(text, result, &err);
+	return status == 0 && strlen(text->data) == text->len ? 0 : -1;
+}
+
+/* A file that it asks for, and that goes away again while it runs, leaves nothing that
+ * tells of it but another text. */
+static void
+look_ahead(struct toolchain *tools, const struct job *job)
+{
+	auto_buf text = BUF_INIT;
+
+	tools->looked = preprocess(job, "/dev/null", &text) == 0;
+	if (tools->looked)
+		digest_bytes(&tools->text, text.data, text.len);
+}
+
 int
 told_run(struct job *job, struct trace *trace, struct error *err)
 {
@@ -129,6 +169,8 @@ told_run(struct job *job, struct trace *trace, struct error *err)
 		if (tools->assembled >= 0)
 			trace->argv = more = add_words(trace->argv, assembled);
 	}
+	if (good)
+		look_ahead(tools, job);
 	trace->observe = false;
 	status = trace_run(trace, err);
 	trace->argv = action->words;
@@ -177,8 +219,6 @@ read_own(const struct job *job, struct trace *trace, struct words *list)
 	snprintf(name, sizeof(name), "/proc/self/fd/%d", job->tools->list);
 	return read_list(trace, name, list);
 }
-
-#define CLOCK "tarn_asks_a_clock"
 
 static bool
 is_part(char c)
@@ -247,34 +287,22 @@ look_through(const struct job *job, struct trace *trace, const char *text)
 	return true;
 }
 
-/* Only preprocessed, with the macros of clocks as words that stand out: warnings of
- * them can be turned off by a text. */
 static bool
 read_again(const struct job *job, struct trace *trace, struct words *list)
 {
-	struct plain_compile *plain = &job->tools->plain;
-	char name[64], result[64];
+	struct toolchain *tools = job->tools;
+	struct digest digest;
+	char name[64];
 	auto_close int fd = make_list(name, sizeof(name));
-	auto_close int out = make_list(result, sizeof(result));
-	const char *more[] = { "-E", "-g0", "-Wno-builtin-macro-redefined",
-		"-D__DATE__=" CLOCK, "-D__TIME__=" CLOCK,
-		"-D__TIMESTAMP__=" CLOCK, plain->source, "-o", result, NULL };
-	auto_free char **words = NULL;
-	auto_buf said = BUF_INIT;
 	auto_buf text = BUF_INIT;
-	struct error err;
-	size_t count = plain->count;
-	int status;
 
-	memcpy(plain->words + count, more, sizeof(more));
-	words = add_list(plain->words, name);
-	plain->words[count] = NULL;
-	status =
-	    fd < 0 || out < 0 ? -1 : toolchain_run(job, words, &said, &err);
-	if (status == 0)
-		status = buf_read_file(&text, result, &err);
-	if (status < 0 || strlen(text.data) != text.len) {
+	if (fd < 0 || preprocess(job, name, &text) < 0) {
 		trace_refuse(trace, "its source can't be looked through");
+		return false;
+	}
+	digest_bytes(&digest, text.data, text.len);
+	if (!tools->looked || !digest_equal(&digest, &tools->text)) {
+		trace_refuse(trace, "what it includes changed while it ran");
 		return false;
 	}
 	return look_through(job, trace, text.data) &&

@@ -20,6 +20,8 @@ struct toolchain {
 	int list;         /* what it read, in a file of ours; or -1 */
 	int assembled;    /* what its assembler read; or -1 */
 	mode_t before[2]; /* type of what was there: output, depfile */
+	bool looked;      /* it was preprocessed before the run, to `text` */
+	struct digest text;
 };
 
 /* -1 with *err, if the answers don't tell all that counts. */

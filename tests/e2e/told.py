@@ -261,6 +261,34 @@ def test_came_meanwhile(p):
     contains(p.last()["reason"], "came while it ran")
 
 
+def compiles(folder):
+    """Does a compiler proper work there, for 0.2 s already, and not only preprocess?"""
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            words = open(f"/proc/{pid}/cmdline", "rb").read().split(b"\0")
+            used = int(open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[11]) / os.sysconf("SC_CLK_TCK")
+            if words[0].endswith(b"/cc1plus") and b"-E" not in words and used >= 0.2 and os.readlink(f"/proc/{pid}/cwd") == folder:
+                return True
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            pass
+    return False
+
+
+def test_went_meanwhile(p):
+    """What was asked for, but never read, may go away again before anybody looks."""
+    alone(p)
+    p.write("v.cc", '#if __has_include("opt.h")\nint a;\n#else\nint b;\n#endif\n#include <regex>\nstd::regex r("a*");\n')
+    p.write("opt.h", "\n")
+    child = p.spawn(["g++", "-O2", "-c", "v.cc"])
+    while child.poll() is None and not compiles(os.path.realpath(p.root)):
+        time.sleep(0.01)
+    equal(child.poll(), None)
+    p.remove("opt.h")
+    child.communicate()
+    equal(p.last()["outcome"], "uncacheable", str(p.last()))
+    contains(p.last()["reason"], "changed while it ran")
+
+
 def header_map(name, path):
     """Which clang takes for a folder: `name` is the file at `path`."""
     folder, _, file = path.rpartition("/")
