@@ -71,6 +71,8 @@ def main(here, words):
             counts[what] += 1
             detail = "\n" + text if what == "not ok" else ": " + "; ".join(text.splitlines()) if text else ""
             print(f"{what} {full} ({took:.1f} s){detail}", flush=True)
+    if not any(counts.values()):
+        sys.exit(f"{here}/run: no test is called like {' or '.join(words)}")
     skipped = f", {counts['skip']} skipped" if counts["skip"] else ""
     print(f"{counts['ok']} passed, {counts['not ok']} failed{skipped}")
     return counts["not ok"] != 0

@@ -421,6 +421,7 @@ class Proxy:
 
         class Threads(socketserver.ThreadingMixIn, http.server.HTTPServer):
             daemon_threads = True
+            request_queue_size = 200  # with the usual 5, who comes sixth may wait for 3 s, which is all that connecting may take
 
             def handle_error(self, *_):
                 pass  # whoever was killed
