@@ -516,6 +516,8 @@ tags_write(struct s3 *s3, const char *name, const struct s3_tags *tags,
 	s3_run(bucket_of(s3), &call, 1);
 	if (call.http.result == 0 && call.http.status == 204)
 		return HIT; /* some say so */
+	if (call.http.result == 0 && call.http.status == 501)
+		return MISS; /* some keep none, of nothing */
 	return found(s3, &call, err);
 }
 
