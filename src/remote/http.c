@@ -23,6 +23,8 @@
 #define CONNECT_S 3
 #define MOVES 3
 #define HEADERS_MAX (64 * 1024) /* bytes; more is no web server */
+#define INTERIM 16              /* "100 Continue" and the like, of one answer */
+#define TRIES 3                 /* of a request that waits behind others */
 #define TEXT_MAX 2048           /* bytes of a refusal that are kept */
 #define REFUSAL_MAX (64 * 1024) /* bytes of it that are waited for */
 #define BUFFER (256L * 1024)
@@ -38,8 +40,11 @@ struct transfer {
 	struct curl_slist *headers;
 	char text[CURL_ERROR_SIZE];
 	int64_t moved_us; /* when something last did */
+	int64_t began_us;
+	int64_t ours_us; /* of the `ours_us` below, when it began */
 	uint64_t sent, got;
-	bool enough; /* what came is all we want */
+	unsigned answers; /* begun: the last one counts */
+	bool enough;      /* what came is all we want */
 };
 
 struct http {
@@ -47,6 +52,9 @@ struct http {
 	CURLM *multi;
 	struct transfer *transfers; /* `options.parallel` of them */
 	unsigned active;
+	unsigned at_once;    /* requests that the server seems to take */
+	int64_t answered_us; /* when one last was */
+	int64_t ours_us;     /* that sources and sinks have taken in all */
 	struct http_request *queue, **last;
 	int64_t deadline_us;
 };
@@ -84,6 +92,7 @@ http_new(const struct http_options *options)
 		http->options.timeout_s = TIMEOUT_S;
 	if (!options->connect_s)
 		http->options.connect_s = CONNECT_S;
+	http->at_once = http->options.parallel;
 	return http;
 }
 
@@ -207,9 +216,16 @@ take_header(char *data, size_t size, size_t count, void *arg)
 	struct http_request *request = transfer->request;
 
 	size *= count;
-	moved(transfer);
-	if (size > 5 && memcmp(data, "HTTP/", 5) == 0)
+	if (size > 5 && memcmp(data, "HTTP/", 5) == 0) {
 		begin_answer(request, data, size);
+		transfer->answers++;
+	}
+	if (transfer->answers > INTERIM) {
+		error_set(&request->err, ERROR_CORRUPT,
+		    "%d times only the headers of another answer came",
+		    INTERIM);
+		return 0;
+	}
 	if (request->headers_in.len + size > HEADERS_MAX) {
 		error_set(&request->err, ERROR_CORRUPT,
 		    "the headers of the answer are longer than %d bytes",
@@ -217,8 +233,10 @@ take_header(char *data, size_t size, size_t count, void *arg)
 		return 0;
 	}
 	add_header(&request->headers_in, data, size);
-	if (size <= 2 && (*data == '\r' || *data == '\n'))
+	if (size <= 2 && (*data == '\r' || *data == '\n')) {
 		end_headers(request);
+		moved(transfer); /* but not with each line */
+	}
 	return size;
 }
 
@@ -387,9 +405,12 @@ begin(struct transfer *transfer, struct http_request *request)
 	transfer->request = request;
 	request->status = 0;
 	transfer->sent = transfer->got = 0;
+	transfer->answers = 0;
 	transfer->enough = false;
 	transfer->text[0] = '\0';
 	moved(transfer);
+	transfer->began_us = transfer->moved_us;
+	transfer->ours_us = http->ours_us;
 	set_options(easy, &http->options);
 	set_answer(easy, transfer);
 	set_method(easy, transfer);
@@ -423,7 +444,7 @@ free_transfer(struct http *http)
 static void
 fill(struct http *http)
 {
-	while (http->queue && http->active < http->options.parallel) {
+	while (http->queue && http->active < http->at_once) {
 		struct http_request *request = http->queue;
 
 		http->queue = request->next;
@@ -511,14 +532,13 @@ enqueue(struct http *http, struct http_request *request)
 	http->last = &request->next;
 }
 
-static void
-finish(struct transfer *transfer, CURLcode code)
+/* The handle is free for another request. Returns where the server sent us on. */
+static char *
+detach(struct transfer *transfer)
 {
 	struct http *http = transfer->http;
-	struct http_request *request = transfer->request;
 	char *to = NULL;
 
-	conclude(transfer, code);
 	(void)curl_easy_getinfo(transfer->easy, CURLINFO_REDIRECT_URL, &to);
 	to = to ? xstrdup(to) : NULL;
 	(void)curl_multi_remove_handle(http->multi, transfer->easy);
@@ -526,6 +546,20 @@ finish(struct transfer *transfer, CURLcode code)
 	transfer->headers = NULL;
 	transfer->request = NULL;
 	http->active--;
+	return to;
+}
+
+static void
+finish(struct transfer *transfer, CURLcode code)
+{
+	struct http *http = transfer->http;
+	struct http_request *request = transfer->request;
+	char *to;
+
+	conclude(transfer, code);
+	if (request->status)
+		http->answered_us = now_us();
+	to = detach(transfer);
 	if (may_move(request, to)) {
 		free(request->moved);
 		request->moved = to;
@@ -537,6 +571,45 @@ finish(struct transfer *transfer, CURLcode code)
 	free(to);
 	if (request->done)
 		request->done(request);
+}
+
+/* Nothing came of it, and its body can be had once more: it is put at the end. */
+static bool
+try_again(struct transfer *transfer)
+{
+	struct http_request *request = transfer->request;
+	struct error err;
+
+	if (request->err.kind != ERROR_NONE || transfer->answers > 0 ||
+	    strcmp(request->method, "POST") == 0 ||
+	    request->tries + 1 == TRIES ||
+	    (request->in && source_rewind(request->in, &err) < 0))
+		return false;
+	request->tries++;
+	free(detach(transfer));
+	enqueue(transfer->http, request);
+	return true;
+}
+
+/*
+ * libcurl's own limit is that for connections, and it goes on counting while we are
+ * busy with what another request gets or gives.
+ */
+static bool
+was_our_fault(const struct transfer *transfer, CURLcode code)
+{
+	const struct http *http = transfer->http;
+
+	return code == CURLE_OPERATION_TIMEDOUT &&
+	    http->ours_us - transfer->ours_us >
+	    (int64_t)http->options.connect_s * SECOND / 4;
+}
+
+static void
+end_one(struct transfer *transfer, CURLcode code)
+{
+	if (!was_our_fault(transfer, code) || !try_again(transfer))
+		finish(transfer, code);
 }
 
 static void
@@ -553,7 +626,7 @@ finish_all_done(struct http *http)
 			continue;
 		(void)curl_easy_getinfo(
 		    message->easy_handle, CURLINFO_PRIVATE, &transfer);
-		finish((struct transfer *)(void *)transfer, code);
+		end_one((struct transfer *)(void *)transfer, code);
 	}
 }
 
@@ -576,14 +649,34 @@ patience_ends(const struct transfer *transfer)
 	    : until;
 }
 
+/*
+ * A server that takes few connections lets the others wait until those are closed,
+ * which we don't do while there is more to ask. So who waited while others were
+ * answered waits again, behind them, and fewer are sent at once from then on.
+ */
+static bool
+queues_again(struct transfer *transfer)
+{
+	struct http *http = transfer->http;
+
+	if (http->answered_us <= transfer->began_us || !try_again(transfer))
+		return false;
+	if (http->at_once > 1)
+		http->at_once--;
+	return true;
+}
+
 static void
 give_up(struct transfer *transfer)
 {
-	const struct http *http = transfer->http;
+	struct http *http = transfer->http;
 	struct http_request *request = transfer->request;
+	bool late = http->deadline_us && http->deadline_us <= now_us();
 
+	if (!late && queues_again(transfer))
+		return;
 	if (request->err.kind == ERROR_NONE && request->status < 300) {
-		if (http->deadline_us && http->deadline_us <= now_us())
+		if (late)
 			error_set(&request->err, ERROR_UNREACHABLE,
 			    "there was no time to wait for it");
 		else
@@ -612,6 +705,22 @@ give_up_overdue(struct http *http)
 	return (int)((first - now) / 1000) + 1;
 }
 
+/* What other requests took of us nobody waited for the server. */
+static void
+forgive(struct http *http, int64_t began_us)
+{
+	int64_t now = now_us();
+
+	http->ours_us += now - began_us;
+	for (unsigned i = 0; i < http->options.parallel; i++) {
+		struct transfer *transfer = &http->transfers[i];
+
+		transfer->moved_us += now - began_us;
+		if (transfer->moved_us > now)
+			transfer->moved_us = now;
+	}
+}
+
 void
 http_run(struct http *http)
 {
@@ -619,8 +728,11 @@ http_run(struct http *http)
 
 	prepare(http);
 	while (fill(http), http->active > 0) {
+		int64_t began_us = now_us();
+
 		(void)curl_multi_perform(http->multi, &running);
 		finish_all_done(http);
+		forgive(http, began_us);
 		wait_ms = give_up_overdue(http);
 		if (running > 0 && (unsigned)running == http->active)
 			(void)curl_multi_poll(
@@ -637,7 +749,7 @@ http_add(struct http *http, struct http_request *request)
 	request->text = (struct buf)BUF_INIT;
 	request->err = (struct error){ 0 };
 	request->moved = NULL;
-	request->moves = 0;
+	request->moves = request->tries = 0;
 	enqueue(http, request);
 }
 

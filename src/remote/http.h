@@ -22,7 +22,8 @@
  *
  * One `struct http` is used by one thread at a time. It keeps its connections open
  * for the next request, and makes up to `parallel` requests at once: http_add()
- * several and http_run(). Nothing is done before the first request, and then libcurl
+ * several and http_run(). What a source or a sink takes of the time counts for nobody;
+ * a server that takes fewer connections gets fewer requests. Nothing is done before the first request, and then libcurl
  * is set up once for the process.
  *
  * What a server can make us hold is bounded: headers, and the text of a refusal.
@@ -87,7 +88,7 @@ struct http_request {
 	/* Private. */
 	struct http_request *next;
 	char *moved; /* where a redirection led */
-	unsigned moves;
+	unsigned moves, tries;
 };
 
 /*

@@ -36,6 +36,14 @@ def drip(peer):
         peer.sendall(HELLO[i:i + 1])
 
 
+def slow_headers(peer):
+    """Line by line, for ever, so that something moves."""
+    peer.sendall(b"HTTP/1.1 200 OK\r\n")
+    while True:
+        time.sleep(0.3)
+        peer.sendall(b"X-More: x\r\n")
+
+
 def half_close(peer):
     peer.sendall(OK % 6 + b"hel")
     peer.shutdown(socket.SHUT_WR)
@@ -59,6 +67,8 @@ FAULTS = {  # what the peer does, once it has read a request
     "endless": lambda peer: forever(peer, CHUNKED, CHUNK),
     "headers": lambda peer: forever(peer, b"HTTP/1.1 200 OK\r\n", b"X-More: " + b"x" * 1000 + b"\r\n"),
     "header": lambda peer: forever(peer, b"HTTP/1.1 200 OK\r\nX: ", b"x" * 65536),
+    "continue": lambda peer: forever(peer, b"", b"HTTP/1.1 100 Continue\r\nX: y\r\n\r\n"),
+    "slowheaders": slow_headers,
     "refusal": lambda peer: forever(peer, b"HTTP/1.1 403 No\r\nTransfer-Encoding: chunked\r\n\r\n", CHUNK),
     "elsewhere": lambda peer: peer.sendall(b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.2:1/x\r\nContent-Length: 0\r\n\r\n"),
     "paint": lambda peer: peer.sendall(b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.2:1/\x1b[2J\r\nContent-Length: 0\r\n\r\n"),
@@ -72,12 +82,14 @@ FAULTS = {  # what the peer does, once it has read a request
     "hang": hang, "inheaders": hang_in_headers, "inbody": hang_in_body, "drip": drip, "half": half_close,
     "gone": lambda peer: peer.sendall(b"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n"),
     "big": lambda peer: peer.sendall(b"HTTP/1.1 413 Big\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
+    "mayonlyread": lambda peer: peer.sendall(b"HTTP/1.1 403 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
     "full": lambda peer: peer.sendall(b"HTTP/1.1 507 Full\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
     "huge": lambda peer: forever(peer, CHUNKED + b"2\r\n[\n\r\n", LISTING),
     "badlist": lambda peer: peer.sendall(OK % 14 + b'[{"name": 1e\0]'),
     "cutlist": lambda peer: peer.sendall(OK % 17 + b'[{"name": "58"},\n'),
     "nolist": lambda peer: peer.sendall(OK % 5 + b"plain"),
 }
+REFUSALS = {"big": "413", "full": "507", "mayonlyread": "403"}  # of a PUT
 NO_CONFIG = b"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n"
 
 
@@ -110,9 +122,9 @@ def serve(peer, seen):
             if fault == "halflist":
                 peer.sendall(half_list(head))
                 continue
-            upload = fault in ("big", "full") and not head.startswith(b"PUT")
+            upload = fault in REFUSALS and not head.startswith(b"PUT")
             if rest == "config.yml" or upload or (fault.endswith("list") or fault == "huge") and rest:
-                peer.sendall(NO_CONFIG if not rest == "config.yml" or fault not in ("big", "full")
+                peer.sendall(NO_CONFIG if not rest == "config.yml" or fault not in REFUSALS
                              else OK % 17 + b"levels:\n- 1\n- -1\n")
                 continue
             FAULTS[fault](peer)
@@ -152,6 +164,8 @@ READS = {  # status, the most seconds, words of the error
     "endless": (1, 60, "without a Content-Length"),
     "headers": (1, 25, "headers"),
     "header": (1, 25, "cannot GET"),
+    "continue": (1, 25, "only the headers of another answer"),
+    "slowheaders": (1, 25, "nothing moved for 2 s"),
     "refusal": (1, 25, "403"),
     "elsewhere": (1, 25, "'http://127.0.0.2:1/x', where nobody follows"),
     "paint": (1, 25, "where nobody follows"),
@@ -192,8 +206,9 @@ def test_follows_nobody_elsewhere(server, folder):
 def test_takes_no_for_an_answer_to_a_write(server, folder):
     with open(f"{folder}/value", "wb") as f:
         f.truncate(64 << 20)
-    for fault, word in {"big": "413", "full": "507"}.items():
-        must(ask(server, folder, fault, "write", "value", options="put=1&timeout=2"), 1, word)
+    for fault, word in REFUSALS.items():
+        run = must(ask(server, folder, fault, "write", "value", options="put=1&timeout=2"), 1, word)
+        assert "no location takes it" in run.err, run
 
 
 LISTS = {

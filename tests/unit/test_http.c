@@ -1,5 +1,6 @@
 /* What needs no server that answers: waiting, and what is said of answers. */
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -120,6 +121,122 @@ Test(http, takes_nothing_else_for_http)
 	check_int(err.kind, ERROR_CORRUPT);
 	check_int(pthread_join(peer, NULL), 0);
 	location_close(loc);
+}
+
+static const char nothing[] = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+
+/* One connection at a time, for as long as the client keeps it. */
+static void *
+answer_one_by_one(void *arg)
+{
+	char head[4096];
+	int peer;
+
+	while ((peer = accept(*(int *)arg, NULL, NULL)) >= 0) {
+		while (recv(peer, head, sizeof(head), 0) > 0 &&
+		    send(peer, nothing, sizeof(nothing) - 1, MSG_NOSIGNAL) > 0)
+			;
+		close(peer);
+	}
+	return NULL;
+}
+
+Test(http, lets_requests_wait_for_one_another)
+{
+	static struct location_read_request reads[MANY];
+	const struct key key = { .space = KEY_INDEX };
+	uint16_t port;
+	auto_close int fd = silent_port(&port);
+	struct location *loc = open_at(port, "&timeout=2");
+	pthread_t peer;
+
+	check_int(pthread_create(&peer, NULL, answer_one_by_one, &fd), 0);
+	for (size_t i = 0; i < MANY; i++)
+		reads[i] = (struct location_read_request){ .key = key,
+			.out = sink_null() };
+	location_read_batch(loc, reads, MANY);
+	for (size_t i = 0; i < MANY; i++) {
+		check_str(reads[i].err.text, "");
+		check_int(reads[i].outcome, HIT);
+	}
+	location_close(loc);
+	check_int(shutdown(fd, SHUT_RDWR), 0);
+	check_int(pthread_join(peer, NULL), 0);
+}
+
+/* A sink that takes longer than servers may, and then lets the other answer go. */
+struct slow {
+	struct sink sink;
+	int done[2]; /* a pipe */
+};
+
+#define SLOW_US 3500000
+
+static int
+take_slowly(struct sink *sink, const void *data, size_t size, struct error *err)
+{
+	(void)data, (void)size, (void)err;
+	usleep(SLOW_US);
+	check_int(write(((struct slow *)sink)->done[1], "", 1), 1);
+	return 0;
+}
+
+struct two {
+	int fd, done;
+};
+
+/* The first to be heard is answered at once, the second when that was taken. */
+static void *
+answer_two(void *arg)
+{
+	static const char one[] =
+	    "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx";
+	const struct two *two = arg;
+	char head[4096], byte;
+	int peer[2];
+
+	for (int i = 0; i < 2; i++) {
+		peer[i] = accept(two->fd, NULL, NULL);
+		check(recv(peer[i], head, sizeof(head), 0) > 0);
+	}
+	check(send(peer[0], one, sizeof(one) - 1, 0) > 0);
+	check_int(read(two->done, &byte, 1), 1);
+	usleep(100000);
+	check(send(peer[1], one, sizeof(one) - 1, MSG_NOSIGNAL) > 0);
+	for (int i = 0; i < 2; i++) {
+		check(recv(peer[i], head, sizeof(head), 0) <= 0);
+		close(peer[i]);
+	}
+	return NULL;
+}
+
+Test(http, blames_no_server_for_a_slow_reader)
+{
+	static const struct sink_ops ops = { .write = take_slowly };
+	struct slow slow = { .sink = { &ops } };
+	struct location_read_request reads[2];
+	uint16_t port;
+	auto_close int fd = silent_port(&port);
+	struct location *loc = open_at(port, "&timeout=3");
+	pthread_t peer;
+	struct two two;
+
+	check_int(pipe2(slow.done, O_CLOEXEC), 0);
+	two = (struct two){ fd, slow.done[0] };
+	check_int(pthread_create(&peer, NULL, answer_two, &two), 0);
+	for (size_t i = 0; i < 2; i++)
+		reads[i] = (struct location_read_request){
+			.key = { .space = KEY_INDEX }, .out = &slow.sink
+		};
+	location_read_batch(loc, reads, 2);
+	for (size_t i = 0; i < 2; i++) {
+		check_str(reads[i].err.text, "");
+		check_int(reads[i].outcome, HIT);
+	}
+	location_close(loc);
+	check_int(pthread_join(peer, NULL), 0);
+	close(slow.done[0]);
+	close(slow.done[1]);
 }
 
 static const struct {
