@@ -191,7 +191,7 @@ static void move_value(struct job *job);
 static bool
 is_declined(const struct job *job)
 {
-	static const int statuses[] = { 405, 413, 501, 507 };
+	static const int statuses[] = { 403, 405, 413, 501, 507 };
 	int status = job->request.status;
 
 	for (size_t i = 0; i < sizeof(statuses) / sizeof(*statuses); i++) {
