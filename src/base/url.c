@@ -17,6 +17,14 @@ is_host(const char *text, size_t len)
 	return !colon || (port > 0 && strspn(colon + 1, "0123456789") >= port);
 }
 
+/* The name of a bucket has no port, so what has a colon is an ID and a secret. */
+static bool
+may_be_host(const char *url, const char *text, size_t len)
+{
+	return is_host(text, len) &&
+	    (strncmp(url, "s3://", 5) != 0 || !memchr(text, ':', len));
+}
+
 const char *
 url_user(const char *url, size_t *len)
 {
@@ -28,10 +36,12 @@ url_user(const char *url, size_t *len)
 	user += 3;
 	host = strcspn(user, "/");
 	at = memrchr(user, '@', host);
-	if (!at && !is_host(user, host))
+	if (!at && may_be_host(url, user, host))
+		return NULL;
+	if (!at)
 		at = strrchr(user, '@');
 	if (!at)
-		return NULL;
+		at = user + strlen(user);
 	*len = (size_t)(at - user);
 	return user;
 }
@@ -42,7 +52,8 @@ url_without_user(const char *url)
 	size_t len = 0;
 	const char *user = url_user(url, &len);
 
-	return user
-	    ? xasprintf("%.*s%s", (int)(user - url), url, user + len + 1)
-	    : xstrdup(url);
+	if (!user)
+		return xstrdup(url);
+	return xasprintf(
+	    "%.*s%s", (int)(user - url), url, user + len + (user[len] == '@'));
 }

@@ -102,3 +102,27 @@ Test(s3, shows_no_credentials)
 	check_str(loc->label, "s3://b/p");
 	location_close(loc);
 }
+
+/* A secret that begins like a port and goes on like a path. */
+Test(s3, shows_nothing_that_may_be_a_secret)
+{
+	static const char *const words[] = { "s3://AKIA:123/rest@b/p",
+		"s3://AKIA:123/rest", "s3://AKIA:rest" };
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
+		struct error err = { 0 };
+		Tarn__Location *config =
+		    location_from_word(words[i], "/", &err);
+		auto_free char *shown = NULL;
+
+		if (config) {
+			shown = location_place(config);
+			check(!strstr(shown, "AKIA") && !strstr(shown, "123") &&
+			    !strstr(shown, "rest"));
+			check(!location_open(config, &err));
+			tarn__location__free_unpacked(config, NULL);
+		}
+		check_int(err.kind, ERROR_USAGE);
+		check(!strstr(err.text, "rest") && !strstr(err.text, "123"));
+	}
+}
