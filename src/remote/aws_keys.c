@@ -1,5 +1,6 @@
 #include "remote/aws_keys.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -12,6 +13,7 @@
 #include "remote/aws_answer.h"
 #include "remote/aws_profile.h"
 #include "remote/http.h"
+#include "remote/place.h"
 
 #define FILE_MAX ((size_t)1 << 20)
 #define ANSWER_MAX ((size_t)64 << 10)
@@ -249,18 +251,24 @@ cut_line(struct buf *text)
 static bool
 is_near(const char *url)
 {
-	static const char *const fine[] = { "https://", "http://127.",
-		"http://localhost:", "http://localhost/", "http://[::1]",
-		"http://169.254.170.2/", "http://169.254.170.23/",
-		"http://[fd00:ec2::23]" };
+	static const char *const fine[] = { "localhost", "::1", "169.254.170.2",
+		"169.254.170.23", "fd00:ec2::23" };
+	struct place place;
+	struct error ignored;
+	struct in_addr four;
+	bool near;
 
-	if (strpbrk(url, "@\\ \r\n"))
+	if (strpbrk(url, "@\\ \r\n") || place_parse(&place, url, &ignored) < 0)
 		return false;
-	for (size_t i = 0; i < sizeof(fine) / sizeof(*fine); i++) {
-		if (strncmp(url, fine[i], strlen(fine[i])) == 0)
-			return true;
+	near = strcmp(place.scheme, "https") == 0 && *place.host;
+	if (strcmp(place.scheme, "http") == 0) {
+		for (size_t i = 0; i < sizeof(fine) / sizeof(*fine); i++)
+			near |= strcmp(place.host, fine[i]) == 0;
+		near |= inet_pton(AF_INET, place.host, &four) == 1 &&
+		    ntohl(four.s_addr) >> 24 == 127;
 	}
-	return false;
+	place_release(&place);
+	return near;
 }
 
 static int

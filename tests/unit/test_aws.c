@@ -221,6 +221,28 @@ Test(aws_keys, say_where_they_were_looked_for)
 	aws_free(aws);
 }
 
+Test(aws_keys, are_asked_for_in_the_clear_on_this_machine_only)
+{
+	static const char *const urls[] = { "http://127.evil.example/",
+		"http://127.0.0.1.evil.example/", "http://[::1].evil.example/",
+		"http://localhost.evil.example/", "http://127.1@evil.example/",
+		"http://169.254.170.2.evil.example/", "ftp://127.0.0.1/",
+		"http:127.0.0.1" };
+
+	forget_environment();
+	for (size_t i = 0; i < sizeof(urls) / sizeof(*urls); i++) {
+		struct aws *aws = aws_new(NULL, NULL, NULL);
+		struct error err = { 0 };
+
+		setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", urls[i], 1);
+		check(!aws_keys(aws, 0, &err));
+		cr_assert_not_null(
+		    strstr(err.text, "expected https or an address of"), "%s",
+		    err.text);
+		aws_free(aws);
+	}
+}
+
 static void
 write_keys(const char *path, const char *id)
 {
