@@ -692,10 +692,22 @@ tell_page(
 	return rc;
 }
 
+#define EMPTY \
+	100 /* pages in a row: a server that looks through what was deleted */
+
+/* How far a list has come. */
+struct progress {
+	char *from, *last; /* of the next page, and its last key so far */
+	unsigned empty;    /* pages, lately */
+};
+
 /* Keys come in order: who gives them again, or gives none, would do so for ever. */
 static int
-check_order(const struct s3_page *page, char **last, struct error *err)
+check_order(
+    const struct s3_page *page, struct progress *progress, struct error *err)
 {
+	char **last = &progress->last;
+
 	for (size_t i = 0; i < page->count; i++) {
 		if (*last && strcmp(page->object[i].key, *last) <= 0)
 			return error_set(err, ERROR_CORRUPT,
@@ -703,9 +715,13 @@ check_order(const struct s3_page *page, char **last, struct error *err)
 		free(*last);
 		*last = xstrdup(page->object[i].key);
 	}
-	if (page->more && (!page->next || page->count == 0))
+	progress->empty = page->count == 0 ? progress->empty + 1 : 0;
+	if (page->more && (!page->next || !*page->next))
 		return error_set(err, ERROR_CORRUPT,
 		    "the list of a bucket goes on, but not where");
+	if (page->more && progress->empty > EMPTY)
+		return error_set(err, ERROR_CORRUPT,
+		    "the list of a bucket goes on with %d empty pages", EMPTY);
 	return 0;
 }
 
@@ -713,25 +729,26 @@ static int
 list_prefix(struct s3 *s3, const char *prefix, location_entry_fn *fn, void *arg,
     struct error *err)
 {
-	auto_free char *from = NULL, *last = NULL;
-	int rc;
+	struct progress progress = { 0 };
+	bool more = true;
+	int rc = 0;
 
-	for (;;) {
+	while (rc == 0 && more) {
 		struct s3_page *page = s3_page_new();
-		bool more;
 
-		rc = read_page(s3, prefix, from, page, err);
+		rc = read_page(s3, prefix, progress.from, page, err);
 		if (rc == 0)
-			rc = check_order(page, &last, err);
+			rc = check_order(page, &progress, err);
 		if (rc == 0)
 			rc = tell_page(s3, page, fn, arg);
-		free(from);
+		free(progress.from);
 		more = page->more;
-		from = take(page->next);
+		progress.from = take(page->next);
 		s3_page_free(page);
-		if (rc != 0 || !more)
-			return rc;
 	}
+	free(progress.from);
+	free(progress.last);
+	return rc;
 }
 
 static int

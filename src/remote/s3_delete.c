@@ -14,17 +14,27 @@
 
 /* ---- many keys ---- */
 
-/* Servers want a digest of this one request that is not SHA-256. */
+/*
+ * Servers want a digest of this one request, beside the one that is signed: by MD5,
+ * which all know, or, on a machine that forbids that one, by SHA-256, which Amazon
+ * and others take as well.
+ */
 static void
-md5_text(const struct buf *text, char to[static 32])
+add_digest(struct s3_call *call, const struct buf *text, char to[static 48])
 {
 	unsigned char md5[EVP_MAX_MD_SIZE];
+	const unsigned char *digest = md5;
+	const char *name = "content-md5";
 	unsigned size = 0;
 
-	if (EVP_Digest(text->data, text->len, md5, &size, EVP_md5(), NULL) != 1)
-		size =
-		    0; /* a machine that forbids it: see what the server says */
-	(void)EVP_EncodeBlock((unsigned char *)to, md5, (int)size);
+	if (EVP_Digest(text->data, text->len, md5, &size, EVP_md5(), NULL) !=
+	    1) {
+		name = "x-amz-checksum-sha256";
+		digest = call->payload.bytes;
+		size = DIGEST_SIZE;
+	}
+	(void)EVP_EncodeBlock((unsigned char *)to, digest, (int)size);
+	call->headers[0] = (struct sigv4_header){ name, to };
 }
 
 static int
@@ -33,16 +43,15 @@ send_list(struct s3_bucket *bucket, const struct buf *text, struct error *err)
 	auto_source *in = source_memory(text->data, text->len);
 	struct s3_deleted deleted = { 0 };
 	auto_sink *out = sink_s3_deleted(&deleted);
-	char md5[32];
+	char sum[48];
 	auto_s3_call call = { .method = "POST",
 		.query = { { "delete", "" } },
-		.headers = { { "content-md5", md5 } },
 		.in = in,
 		.out = out,
 		.max = ANSWER_MAX };
 
-	md5_text(text, md5);
 	digest_bytes(&call.payload, text->data, text->len);
+	add_digest(&call, text, sum);
 	if (s3_send(bucket, &call, err) < 0)
 		return -1;
 	if (call.http.status != 200)
@@ -140,7 +149,7 @@ is_stale(const struct s3_object *object)
 static bool
 goes_on(const struct s3_page *page, const char *key, const char *upload)
 {
-	if (!page->more || page->count == 0 || !page->next || !*page->next)
+	if (!page->more || !page->next || !*page->next)
 		return false;
 	return !key || strcmp(page->next, key) > 0 ||
 	    (strcmp(page->next, key) == 0 && page->next_upload && upload &&
