@@ -14,6 +14,9 @@
 #define PAGE "1000"
 #define PAGE_MOST 100000 /* keys: a server gives what lies together at once */
 #define CURSOR 24        /* digits, at most */
+#define EMPTY 100        /* pages in a row, and so many times as long as */
+#define EMPTY_STEPS 3    /* an answer may take: then something is wrong */
+#define SPARSE 16        /* keys of others to a page, at the least */
 
 struct walk {
 	struct redis *redis;
@@ -24,7 +27,20 @@ struct walk {
 	struct error *err;
 	struct key *keys; /* of a page */
 	size_t count;
+
+	/* Lately, without a key of ours. */
+	long long empty; /* pages */
+	int64_t since_us;
 };
+
+static int64_t
+now_us(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
 
 /* `prefix` as a glob that means itself, and a star. */
 static char *
@@ -202,6 +218,43 @@ walk_page(struct walk *walk, const char *pattern, char cursor[static CURSOR])
 	return rc;
 }
 
+/* How many keys are there, of whoever? 0: it doesn't say. */
+static long long
+count_keys(const struct walk *walk)
+{
+	struct redis_call call = { .link = walk->link };
+	struct redis_batch batch = {
+		.redis = walk->redis, .call = &call, .count = 1
+	};
+	long long count = 0;
+
+	redis_call_text(&call, "DBSIZE");
+	redis_run(&batch);
+	if (call.reply && call.reply->type == REDIS_REPLY_INTEGER)
+		count = call.reply->integer;
+	redis_call_release(&call);
+	return count;
+}
+
+/* Pages of which nothing is ours are as it should be among many keys of others. */
+static int
+check_end(struct walk *walk)
+{
+	int64_t most =
+	    EMPTY_STEPS * walk->redis->pool.settings.patience.step_us;
+
+	if (walk->count > 0) {
+		walk->empty = 0;
+		walk->since_us = now_us();
+	}
+	if (walk->empty++ < EMPTY || now_us() - walk->since_us < most ||
+	    walk->empty < count_keys(walk) / SPARSE)
+		return 0;
+	return error_set(walk->err, ERROR_CORRUPT,
+	    "'%s' goes on with empty pages to SCAN without end",
+	    redis_link_name(walk->link));
+}
+
 static int
 walk_space(struct walk *walk, enum key_space space)
 {
@@ -212,8 +265,12 @@ walk_space(struct walk *walk, enum key_space space)
 	int rc;
 
 	walk->space = space;
+	walk->empty = 0;
+	walk->since_us = now_us();
 	do {
 		rc = walk_page(walk, pattern, cursor);
+		if (rc == 0)
+			rc = check_end(walk);
 	} while (rc == 0 && strcmp(cursor, "0") != 0);
 	return rc;
 }

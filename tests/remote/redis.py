@@ -540,6 +540,18 @@ def test_hostile_answers(server, folder):
 
 
 @only("redis")
+def test_an_endless_listing(server, folder):
+    """As little as it answers, it answers."""
+    def answer(connection, what, nth):
+        time.sleep(0.02)
+        connection.sendall(b"-ERR no cluster\r\n" if b"CLUSTER" in what else
+                           b":9\r\n" if b"DBSIZE" in what else b"*2\r\n$1\r\n7\r\n*0\r\n")
+    with fake(answer) as (where, asked, port):
+        said = tarn(folder, where.replace("timeout=2", "timeout=1"), "ls", status=1)[1]
+        assert "without end" in said and len(asked) > 100, said
+
+
+@only("redis")
 def test_endless_redirections(server, folder):
     with fake(lambda c, w, n: c.sendall(b"-MOVED 1 127.0.0.1:%d\r\n" % port)) as (where, asked, port):
         refused(folder, where, "one of too many that sent us on")
