@@ -285,6 +285,7 @@ redis_list(
 
 	redis->pool.settings.patience.deadline_us = loc->deadline_us;
 	rc = redis_pool_learn(&redis->pool, err);
+	redis->pool.held = true;
 	for (size_t i = 0; rc == 0 && i < redis->pool.links; i++) {
 		if (!redis_pool_has_keys(&redis->pool, i))
 			continue;
@@ -293,5 +294,6 @@ redis_list(
 		if (rc == 0)
 			rc = walk_space(&walk, KEY_BLOB);
 	}
+	redis->pool.held = false;
 	return rc;
 }

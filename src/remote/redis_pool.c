@@ -9,6 +9,8 @@
 #define WINDOW 512
 #define OWED ((size_t)64 << 20)
 
+#define SPARE 8 /* servers that are kept at least, whatever they have */
+
 /* The calls of one server, oldest first; those before `unsent` wait for an answer. */
 struct redis_line {
 	struct redis_call *first, *unsent, **end;
@@ -32,8 +34,8 @@ void
 redis_pool_init(struct redis_pool *pool, const struct redis_settings *settings,
     const char *host, uint16_t port)
 {
-	*pool = (struct redis_pool){ .settings = *settings };
-	(void)add_link(pool, host, port);
+	*pool = (struct redis_pool){ .settings = *settings, .enough = SPARE };
+	pool->given = add_link(pool, host, port);
 }
 
 void
@@ -82,6 +84,46 @@ redis_pool_has_keys(const struct redis_pool *pool, size_t i)
 			return true;
 	}
 	return false;
+}
+
+/* Of each server: has it any slot? */
+static void
+find_owners(const struct redis_pool *pool, bool owns[static REDIS_LINKS])
+{
+	for (size_t i = 0; i < pool->links; i++)
+		owns[i] = pool->link[i] == pool->given;
+	for (size_t slot = 0; slot < REDIS_SLOTS; slot++) {
+		if (pool->owner[slot])
+			owns[pool->owner[slot] - 1] = true;
+	}
+}
+
+/*
+ * Servers without slots may be needed while these move; so they go only once there
+ * are more of them than of the others.
+ */
+static void
+forget_idle(struct redis_pool *pool)
+{
+	bool owns[REDIS_LINKS];
+	uint16_t number[REDIS_LINKS + 1] = { 0 };
+	size_t kept = 0;
+
+	if (pool->links <= pool->enough || pool->held || !pool->owner)
+		return;
+	find_owners(pool, owns);
+	for (size_t i = 0; i < pool->links; i++) {
+		if (owns[i]) {
+			pool->link[kept++] = pool->link[i];
+			number[i + 1] = (uint16_t)kept;
+		} else {
+			redis_link_free(pool->link[i]);
+		}
+	}
+	for (size_t slot = 0; slot < REDIS_SLOTS; slot++)
+		pool->owner[slot] = number[pool->owner[slot]];
+	pool->links = kept;
+	pool->enough = 2 * kept + SPARE;
 }
 
 /* ---- who has what ---- */
@@ -471,6 +513,7 @@ redis_pool_run(struct redis_pool *pool, struct redis_call *call, size_t count)
 	struct redis_link *moved = NULL;
 	size_t again = count;
 
+	forget_idle(pool);
 	for (size_t i = 0; i < count; i++) {
 		if (!call[i].link)
 			call[i].link = link_for(pool, &call[i]);

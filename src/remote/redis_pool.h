@@ -10,7 +10,8 @@
  *
  * That a server is one of a cluster shows when it sends us to another one. Then it
  * is asked who has what, and from there on each call goes to the right one. A call
- * is sent on REDIS_HOPS times at most, and to REDIS_LINKS servers in all.
+ * is sent on REDIS_HOPS times at most, and to REDIS_LINKS servers in all. Those that
+ * have no slots are forgotten some time, as a cluster may change its names for ever.
  */
 #define REDIS_HOPS 5
 #define REDIS_LINKS 1024
@@ -19,7 +20,9 @@ struct redis_pool {
 	struct redis_settings settings;
 	struct redis_link **link;
 	struct redis_line *line; /* of each: what is on its way */
-	size_t links;
+	size_t links, enough; /* of which there are more after a while: look */
+	struct redis_link *given; /* the first, which the configuration names */
+	bool held;                /* somebody has a link: forget none */
 	size_t broken; /* a link's number from 1: it could not be used; or 0 */
 	uint16_t
 	    *owner; /* of each slot, a link's number from 1; NULL: no cluster */

@@ -561,6 +561,28 @@ def test_endless_redirections(server, folder):
 
 
 @only("redis")
+def test_a_cluster_that_renames_its_servers(server, folder):
+    """All are the same one: an address may be written in many ways."""
+    name = lambda n: f"0x{'0' * (n // 40)}7f.{'0' * (n % 40)}1"
+    state = {"now": 0, "key": None}
+
+    def answer(connection, what, nth):
+        key = what[-34:-2]
+        if b"CLUSTER" in what:
+            host = name(state["now"])
+            connection.sendall(b"*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$%d\r\n%s\r\n:%d\r\n" % (len(host), host.encode(), port))
+        elif key != state["key"]:
+            state.update(now=state["now"] + 1, key=key)
+            connection.sendall(b"-MOVED 1 %s:%d\r\n" % (name(state["now"]).encode(), port))
+        else:
+            connection.sendall(b":0\r\n")
+    with fake(answer) as (where, asked, port):
+        keys = ["%064x" % i for i in range(1100)]
+        said = tarn(folder, where, "rm", *keys, status=1)[1]
+        assert state["now"] == 1100 and "127.0.0.1" not in said and "too many" not in said, said[-1000:]
+
+
+@only("redis")
 def test_memory_has_a_limit(server, folder):
     with fake(endless) as (where, asked, port):
         assert "which is the limit" in within(12, folder, where, "read", "ab" * 32, status=1)
