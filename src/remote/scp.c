@@ -20,6 +20,8 @@
 #define NO_TEMPS 92
 #define LINE_MAX_ 4096
 #define CHUNK 32768
+#define NOISE (1 << 20) /* bytes of lines that say nothing, of one command */
+#define NOISE_LINE 64   /* what one of them counts for at least */
 
 /*
  * Commands run one after the other in one shell, so that what the login shell does
@@ -40,6 +42,7 @@ struct run {
 	bool ended;
 	int status;
 	char complaint[200]; /* its last line that was no answer */
+	size_t noise;        /* such lines, in bytes */
 };
 
 #define END "tarn-end " /* what the shell says behind each command */
@@ -209,6 +212,20 @@ note_complaint(struct run *run, const char *line)
 		snprintf(run->complaint, sizeof(run->complaint), "%s", line);
 }
 
+/* A line that is no answer: there can't be many of them. */
+static int
+pass_over(struct run *run, const char *line, size_t len, struct error *err)
+{
+	note_complaint(run, line);
+	run->noise += len + NOISE_LINE;
+	if (run->noise < NOISE)
+		return 0;
+	run->far->ssh.broken = true;
+	return error_set(err, ERROR_CORRUPT,
+	    "the server goes on with lines that are no answer, as '%.60s'",
+	    line);
+}
+
 static int
 finish(struct run *run, struct error *err)
 {
@@ -223,8 +240,10 @@ finish(struct run *run, struct error *err)
 			note_complaint(run, run->exec->complaints.data);
 		return rc;
 	}
-	while ((rc = next_line(run, &line, &len, err)) > 0)
-		note_complaint(run, line);
+	while ((rc = next_line(run, &line, &len, err)) > 0) {
+		if (pass_over(run, line, len, err) < 0)
+			return -1;
+	}
 	return rc;
 }
 
@@ -319,8 +338,8 @@ take_letters(
 		if ((*line && strchr("HMK", *line) && !line[1]) ||
 		    strncmp(line, "F ", 2) == 0)
 			judge(&files[i++], line);
-		else
-			note_complaint(run, line);
+		else if (pass_over(run, line, len, err) < 0)
+			return -1;
 	}
 	if (finish(run, err) < 0)
 		return -1;
@@ -491,6 +510,7 @@ scp_room(struct far *far)
 		uint64_t one = scp_parse_df(line);
 
 		room = one < room ? one : room;
+		rc = pass_over(&run, line, len, &ignored);
 	}
 	end(&run);
 	return room;
@@ -511,8 +531,9 @@ take_stats(
 	while ((rc = next_line(run, &line, &len, err)) > 0) {
 		struct far_stat st;
 
-		if (!scp_parse_stat(line, &st, &name)) {
-			note_complaint(run, line);
+		if (i == count || !scp_parse_stat(line, &st, &name)) {
+			if (pass_over(run, line, len, err) < 0)
+				return -1;
 			continue;
 		}
 		while (i < count && strcmp(name, files[i].path) != 0)
@@ -928,10 +949,12 @@ tell_lines(struct run *run, const char *folder, far_list_fn *fn, void *arg,
 
 	while ((rc = next_line(run, &line, &len, err)) > 0) {
 		if (!scp_parse_stat(line, &st, &name) ||
-		    !scp_parse_key(name, hex) ||
-		    !look_inside(run->far, folder, name, &st))
-			continue;
-		rc = fn(arg, hex, &st);
+		    !scp_parse_key(name, hex))
+			rc = pass_over(run, line, len, err);
+		else if (look_inside(run->far, folder, name, &st))
+			rc = fn(arg, hex, &st);
+		else
+			rc = 0;
 		if (rc)
 			return rc;
 	}

@@ -4,7 +4,9 @@
 
 #define WINDOW (4U << 20)
 #define PACKET 32768
-#define COMPLAINTS 2048 /* bytes that are kept */
+#define COMPLAINTS 2048    /* bytes that are kept */
+#define ERRORS (16u << 20) /* bytes of those that are read */
+#define REST (1u << 20)    /* bytes that are passed over at the end */
 
 static LIBSSH2_CHANNEL *
 open_channel(struct ssh *ssh)
@@ -93,7 +95,17 @@ read_complaints(struct ssh_exec *exec)
 
 	if (got > 0 && exec->complaints.len < COMPLAINTS)
 		buf_add(&exec->complaints, chunk, (size_t)got);
+	if (got > 0)
+		exec->complained += (size_t)got;
 	return got;
+}
+
+static int
+too_much(struct ssh_exec *exec, const char *of, struct error *err)
+{
+	exec->ssh->broken = true;
+	return error_set(
+	    err, ERROR_CORRUPT, "a command there goes on with %s", of);
 }
 
 ssize_t
@@ -107,6 +119,8 @@ ssh_exec_read(struct ssh_exec *exec, void *data, size_t size, struct error *err)
 
 		if (got > 0 || more > 0)
 			ssh_moved(exec->ssh);
+		if (exec->complained > ERRORS)
+			return too_much(exec, "complaints", err);
 		if (got > 0)
 			return got;
 		if (got < 0 && got != LIBSSH2_ERROR_EAGAIN)
@@ -115,7 +129,7 @@ ssh_exec_read(struct ssh_exec *exec, void *data, size_t size, struct error *err)
 			(void)read_complaints(exec);
 			return 0;
 		}
-		if (!ssh_again(exec->ssh, LIBSSH2_ERROR_EAGAIN))
+		if (more <= 0 && !ssh_again(exec->ssh, LIBSSH2_ERROR_EAGAIN))
 			return ssh_fail(exec->ssh, "read from it", err);
 	}
 }
@@ -124,6 +138,7 @@ int
 ssh_exec_finish(struct ssh_exec *exec, int *status, struct error *err)
 {
 	char chunk[4096];
+	size_t rest = 0;
 	ssize_t got;
 	int rc;
 
@@ -134,8 +149,11 @@ ssh_exec_finish(struct ssh_exec *exec, int *status, struct error *err)
 	while (ssh_again(exec->ssh, rc));
 	if (rc < 0)
 		return ssh_fail(exec->ssh, "end its input", err);
-	while ((got = ssh_exec_read(exec, chunk, sizeof(chunk), err)) > 0)
-		;
+	while ((got = ssh_exec_read(exec, chunk, sizeof(chunk), err)) > 0 &&
+	    rest <= REST)
+		rest += (size_t)got;
+	if (got > 0)
+		return too_much(exec, "what nobody asked for", err);
 	if (got < 0)
 		return -1;
 	do

@@ -6,13 +6,15 @@
 
 /*
  * A command on the far machine, run by the shell of whoever logs in there. What it
- * writes to its standard error is kept, as far as it is short.
+ * writes to its standard error is kept, as far as it is short; one that doesn't end with
+ * that, or with what is passed over at the end, is hung up on.
  */
 struct ssh_exec {
 	struct ssh *ssh;
 	LIBSSH2_CHANNEL *channel;
 	unsigned round; /* of the connection that it is on */
 	struct buf complaints;
+	size_t complained; /* bytes, of which the first are kept */
 };
 
 /* On the connection that there is? Another may have been made meanwhile. */

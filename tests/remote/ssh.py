@@ -184,6 +184,16 @@ def test_hosts(server, folder):
     put(server, folder, f"{url}?{config}&known_hosts={known}")
     write(known, lines.splitlines()[1] + "\n")  # only the ecdsa one
     put(server, folder, f"{url}?{config}&known_hosts={known}")
+    odd = "# comment\r\n\n@cert-authority *.x ssh-ed25519 AAAA\n|1|bad|hash ssh-rsa AAAA\nelsewhere ssh-ed25519 !!!\n\xff no end"
+    open(known, "wb").write(odd.encode("latin-1"))
+    put(server, folder, f"{url}?{config}&known_hosts={known}&accept_new=1")
+    assert open(known, "rb").read().startswith(odd.encode("latin-1") + b"\n|1|"), open(known, "rb").read()
+    for key in "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5", "ssh-rsa " + lines.split()[2], "ssh-ed25519":
+        damaged = write(known, f"# mine\n[127.0.0.1]:{server.port} {key}\n")
+        for query in "", "&accept_new=1":
+            refused(server, folder, f"{url}?{config}&known_hosts={known}{query}", "damaged", f"'{known}' line 2")
+    write(known, lines + open(known).read())
+    put(server, folder, f"{url}?{config}&known_hosts={known}")
     keygen(f"{folder}/other", "-t", "ed25519")
     other = f"[127.0.0.1]:{server.port} " + open(f"{folder}/other.pub").read()
     write(known, other)
@@ -370,6 +380,26 @@ def test_read_only_server(server, folder):
         assert tarn(server, folder, url, "read", key) == b"hello\n"
         said = put(server, folder, url, b"more\n", status=1)
         assert "ermission denied" in said, said
+
+
+ENDLESS = {  # what every command there does; what is asked; what is said of it
+    "lines": ("yes", ["write", "value"], "goes on with lines that are no answer, as 'y'"),
+    "answers": ("yes H", ["rm", "ab" * 32], "goes on with lines that are no answer, as 'H'"),
+    "complaints": ("yes >&2", ["rm", "ab" * 32], "goes on with complaints"),
+    "a line": ("cat /dev/zero", ["ls"], "sent a line of more than"),
+}
+
+
+def test_endless_answers(server, folder):
+    if server.scheme != "scp":
+        raise support.Skip("there are no commands")
+    write(f"{folder}/value", "any")
+    for name, (command, words, said) in ENDLESS.items():
+        own = f"{folder}/{name.replace(' ', '')}"
+        os.mkdir(own)
+        with own_server(server, own, f'ForceCommand {command}') as (url, _):
+            got = tarn(server, folder, url, *words, status=1)
+            assert said in got, f"{name}: {got}"
 
 
 def test_many_small_ones(server, folder):
