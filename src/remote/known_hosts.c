@@ -175,7 +175,8 @@ add_key(struct known_hosts *known, struct word type, struct word text,
 	size_t size = decode(text.text, text.len, data);
 
 	if (size == 0 || !type_fits(type, data, size)) {
-		free(where);
+		free(known->damaged);
+		known->damaged = where;
 		return;
 	}
 	known->keys =
@@ -248,6 +249,7 @@ known_hosts_release(struct known_hosts *known)
 		free(known->keys[i].where);
 	}
 	free(known->keys);
+	free(known->damaged);
 	*known = (struct known_hosts){ 0 };
 }
 

@@ -8,8 +8,9 @@
 
 /*
  * The keys that known_hosts files, as of sshd(8), have for one host: patterns and
- * hashed names, and keys that are @revoked. Lines of @cert-authority and those that
- * can't be understood are passed over, as ssh does.
+ * hashed names, and keys that are @revoked. Lines of @cert-authority are passed over. So
+ * are those that can't be understood, but that one of them which names the host keeps
+ * it from being taken for a new one.
  */
 struct known_key {
 	char *type; /* "ssh-ed25519" */
@@ -22,6 +23,7 @@ struct known_key {
 struct known_hosts {
 	struct known_key *keys;
 	size_t count;
+	char *damaged; /* for people: a line for that host whose key is none */
 };
 
 enum known { KNOWN_NOT, KNOWN, KNOWN_OTHER, KNOWN_REVOKED };

@@ -7,7 +7,6 @@
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 #include <poll.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -15,6 +14,7 @@
 #include <time.h>
 
 #include "base/mem.h"
+#include "remote/addresses.h"
 
 struct wire {
 	int fd;
@@ -75,134 +75,22 @@ wait_until(int fd, short events, int64_t end)
 
 /* ---- names ---- */
 
-/*
- * A name is looked up in a thread of its own, since nobody can say how long that
- * takes; who stops waiting for it leaves the question to the thread.
- */
-struct lookup {
-	pthread_mutex_t lock;
-	pthread_cond_t done;
-	char *host, port[8];
-	struct addrinfo *found;
-	int rc;
-	bool finished, left;
-};
-
-static const struct addrinfo stream_hints = { .ai_socktype = SOCK_STREAM,
-	.ai_flags = AI_NUMERICSERV };
-
-static void
-lookup_free(struct lookup *lookup)
-{
-	pthread_cond_destroy(&lookup->done);
-	pthread_mutex_destroy(&lookup->lock);
-	free(lookup->host);
-	free(lookup);
-}
-
-static void *
-lookup_run(void *arg)
-{
-	struct lookup *lookup = arg;
-	struct addrinfo *found = NULL;
-	int rc = getaddrinfo(lookup->host, lookup->port, &stream_hints, &found);
-	bool left;
-
-	pthread_mutex_lock(&lookup->lock);
-	lookup->rc = rc;
-	lookup->found = found;
-	lookup->finished = true;
-	left = lookup->left;
-	pthread_cond_signal(&lookup->done);
-	pthread_mutex_unlock(&lookup->lock);
-	if (left) {
-		if (rc == 0)
-			freeaddrinfo(found);
-		lookup_free(lookup);
-	}
-	return NULL;
-}
-
-static struct lookup *
-lookup_start(const struct wire_place *place)
-{
-	struct lookup *lookup = xmalloc(sizeof(*lookup));
-	pthread_condattr_t monotonic;
-	pthread_t thread;
-
-	*lookup = (struct lookup){ .host = xstrdup(place->host) };
-	snprintf(lookup->port, sizeof(lookup->port), "%u", place->port);
-	pthread_mutex_init(&lookup->lock, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&lookup->done, &monotonic);
-	pthread_condattr_destroy(&monotonic);
-	if (pthread_create(&thread, NULL, lookup_run, lookup) != 0) {
-		lookup_free(lookup);
-		return NULL;
-	}
-	pthread_detach(thread);
-	return lookup;
-}
-
-/* EAI_INPROGRESS: not within the time. Takes over `lookup`. */
-static int
-lookup_wait(struct lookup *lookup, int64_t end, struct addrinfo **found)
-{
-	const struct timespec until = { .tv_sec = end / 1000000,
-		.tv_nsec = end % 1000000 * 1000 };
-	bool finished;
-	int rc = 0;
-
-	pthread_mutex_lock(&lookup->lock);
-	while (!lookup->finished && rc != ETIMEDOUT)
-		rc = pthread_cond_timedwait(
-		    &lookup->done, &lookup->lock, &until);
-	finished = lookup->finished;
-	lookup->left = !finished;
-	pthread_mutex_unlock(&lookup->lock);
-	if (!finished)
-		return EAI_INPROGRESS;
-	rc = lookup->rc;
-	*found = lookup->found;
-	lookup_free(lookup);
-	return rc;
-}
-
-/* An address is none to look up. */
-static int
-find_numeric(const struct wire_place *place, struct addrinfo **found)
-{
-	struct addrinfo hints = stream_hints;
-	char port[8];
-
-	hints.ai_flags |= AI_NUMERICHOST;
-	snprintf(port, sizeof(port), "%u", place->port);
-	return getaddrinfo(place->host, port, &hints, found);
-}
-
 static struct addrinfo *
 find_host(const struct wire_place *place, const struct patience *patience,
     int64_t end, struct error *err)
 {
-	struct addrinfo *found = NULL;
-	struct lookup *lookup;
 	int rc;
+	struct addrinfo *found =
+	    addresses_find(place->host, place->port, end, &rc);
 
-	if (find_numeric(place, &found) == 0)
-		return found;
-	lookup = lookup_start(place);
-	rc = lookup ? lookup_wait(lookup, end, &found) : EAI_MEMORY;
-	if (rc == 0)
-		return found;
 	if (rc == EAI_INPROGRESS)
 		is_late(patience, place->host, "had no known address",
 		    patience->connect_us, err);
-	else
+	else if (rc != 0)
 		error_set(err, ERROR_UNREACHABLE,
 		    "cannot find the address of '%s': %s", place->host,
 		    gai_strerror(rc));
-	return NULL;
+	return found;
 }
 
 /* ---- connecting ---- */

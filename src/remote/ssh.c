@@ -17,6 +17,7 @@
 #include "base/duration.h"
 #include "base/mem.h"
 #include "base/url.h"
+#include "remote/addresses.h"
 #include "remote/known_hosts.h"
 #include "remote/ssh_config.h"
 #include "remote/ssh_login.h"
@@ -251,42 +252,20 @@ find_host(const struct ssh *ssh, struct ssh_host *host, struct error *err)
 
 /* ---- the socket ---- */
 
-/* getaddrinfo(), but that it ends in time; then its request is never freed. */
 static struct addrinfo *
 look_up(const struct ssh *ssh, const struct ssh_host *host, struct error *err)
 {
-	struct {
-		struct addrinfo hints;
-		struct gaicb request;
-		char port[8];
-	} *asked = xmalloc(sizeof(*asked));
-	struct gaicb *list[] = { &asked->request };
-	struct timespec left = { .tv_sec = ssh->connect_us / 1000000,
-		.tv_nsec = ssh->connect_us % 1000000 * 1000 };
-	struct addrinfo *found;
+	int64_t end = ssh_now() + ssh->connect_us;
 	int rc;
+	struct addrinfo *found;
 
-	*asked =
-	    (__typeof__(*asked)){ .hints = { .ai_socktype = SOCK_STREAM } };
-	snprintf(asked->port, sizeof(asked->port), "%u", (unsigned)host->port);
-	asked->request = (struct gaicb){ .ar_name = xstrdup(host->host_name),
-		.ar_service = asked->port,
-		.ar_request = &asked->hints };
-	rc = getaddrinfo_a(GAI_NOWAIT, list, 1, NULL);
-	if (rc == 0)
-		(void)gai_suspend((const struct gaicb *const *)list, 1, &left);
-	if (rc == 0)
-		rc = gai_error(&asked->request);
-	if (rc == EAI_INPROGRESS &&
-	    gai_cancel(&asked->request) == EAI_NOTCANCELED) {
+	if (*ssh->deadline_us && *ssh->deadline_us < end)
+		end = *ssh->deadline_us;
+	found = addresses_find(host->host_name, (uint16_t)host->port, end, &rc);
+	if (rc == EAI_INPROGRESS)
 		error_set(
 		    err, ERROR_UNREACHABLE, "its name isn't found in time");
-		return NULL;
-	}
-	found = rc == 0 ? asked->request.ar_result : NULL;
-	free((char *)(uintptr_t)asked->request.ar_name);
-	free(asked);
-	if (!found)
+	else if (rc != 0)
 		error_set(err, ERROR_UNREACHABLE, "its name isn't found: %s",
 		    gai_strerror(rc));
 	return found;
@@ -425,6 +404,11 @@ check_key(struct ssh *ssh, const struct ssh_host *host, const char *name,
 		    which->where, name);
 	default: break;
 	}
+	if (known->damaged)
+		return error_set(err, ERROR_DENIED,
+		    "the key that %s has for it is damaged: mend or remove "
+		    "that line",
+		    known->damaged);
 	if (ssh->accept_new)
 		return add_host(host, name, key, size, err);
 	return error_set(err, ERROR_DENIED,
