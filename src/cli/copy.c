@@ -41,6 +41,9 @@ struct copy {
 	struct location_write_request write[BATCH];
 	size_t count;
 
+	struct location_entry found[BATCH]; /* blobs to be looked for there */
+	size_t waiting;
+
 	uint64_t blobs, values, bytes; /* copied */
 	uint64_t there, declined, damaged, incomplete, failed;
 	unsigned in_a_row;  /* failures */
@@ -168,55 +171,93 @@ next_spool(struct copy *copy, struct location *leaf)
 
 /* ---- blobs ---- */
 
+/* What came of a read: the next to be written, or nothing. */
 static void
-copy_blob(struct copy *copy, struct location *leaf, const struct key *key)
+keep(struct copy *copy, struct location *leaf,
+    struct location_read_request *read, struct spool *spool)
 {
-	struct spool *spool = next_spool(copy, leaf);
-	auto_sink *out = sink_spool(spool);
-	auto_sink *verify = sink_verify(out, &key->digest);
-	struct error err = { 0 };
-	enum outcome outcome = location_read(leaf, key, verify, &err);
-
-	if (outcome == HIT && sink_commit(verify, &err) == 0) {
-		push(copy, key, WRITE_IF_ABSENT);
+	if (read->outcome == HIT && sink_commit(read->out, &read->err) == 0) {
+		*next_spool(copy, leaf) = *spool;
+		push(copy, &read->key, WRITE_IF_ABSENT);
 		return;
 	}
 	spool_release(spool);
 	/* It went meanwhile, or was told of when the blobs were listed. */
-	if (outcome == MISS || copy->pass != BLOBS)
+	if (read->outcome == MISS || copy->pass != BLOBS)
 		return;
 	copy->damaged++;
-	complain(copy, leaf, key, &err);
+	complain(copy, leaf, &read->key, &read->err);
 }
 
-/* Is it at the other end? What can't be told counts as failed. */
-static enum outcome
-look(struct copy *copy, const struct key *key)
+static void
+copy_blobs(struct copy *copy, struct location *leaf, const struct key *keys,
+    size_t count)
 {
-	struct error err = { 0 };
-	enum outcome outcome = location_contains(copy->to, key, &err);
+	struct location_read_request read[BATCH];
+	struct spool spool[BATCH];
+	struct sink *out[BATCH];
 
-	if (outcome == FAILED)
-		fail(copy, key, &err);
-	return outcome;
+	for (size_t i = 0; i < count; i++) {
+		spool[i] = (struct spool)SPOOL_INIT(IN_MEMORY);
+		out[i] = sink_spool(&spool[i]);
+		read[i] = (struct location_read_request){ .key = keys[i],
+			.out = sink_verify(out[i], &keys[i].digest) };
+	}
+	location_read_batch(leaf, read, count);
+	for (size_t i = 0; i < count; i++) {
+		keep(copy, leaf, &read[i], &spool[i]);
+		sink_close(read[i].out);
+		sink_close(out[i]);
+	}
+}
+
+/* Those that are there already, and maybe lack labels. */
+static size_t
+leave_out(struct copy *copy, struct key *missing)
+{
+	struct location_contains_request look[BATCH];
+	size_t count = 0;
+
+	for (size_t i = 0; i < copy->waiting; i++)
+		look[i] = (struct location_contains_request){
+			.key = copy->found[i].key
+		};
+	location_contains_batch(copy->to, look, copy->waiting);
+	for (size_t i = 0; i < copy->waiting && copy->in_a_row < GIVE_UP; i++) {
+		if (look[i].outcome == FAILED) {
+			fail(copy, &look[i].key, &look[i].err);
+		} else if (look[i].outcome == HIT) {
+			copy->there++;
+			copy_labels(copy, copy->found[i].leaf, &look[i].key);
+		} else if (copy->dry_run) {
+			copy->blobs++;
+			copy->bytes += copy->found[i].size;
+		} else {
+			missing[count++] = look[i].key;
+		}
+	}
+	return count;
+}
+
+/* All that wait are of one leaf. */
+static void
+bring(struct copy *copy)
+{
+	struct key missing[BATCH];
+	size_t count = leave_out(copy, missing);
+
+	if (count > 0)
+		copy_blobs(copy, copy->found[0].leaf, missing, count);
+	copy->waiting = 0;
 }
 
 static void
 take_blob(struct copy *copy, const struct location_entry *entry)
 {
-	enum outcome there = look(copy, &entry->key);
-
-	if (there == FAILED)
-		return;
-	if (there == HIT) {
-		copy->there++;
-		copy_labels(copy, entry->leaf, &entry->key);
-	} else if (copy->dry_run) {
-		copy->blobs++;
-		copy->bytes += entry->size;
-	} else {
-		copy_blob(copy, entry->leaf, &entry->key);
-	}
+	if (copy->waiting == BATCH ||
+	    (copy->waiting > 0 && copy->found[0].leaf != entry->leaf))
+		bring(copy);
+	copy->found[copy->waiting++] = *entry;
 }
 
 /* ---- the index ---- */
@@ -235,7 +276,7 @@ fetch_blob(void *arg, struct location *leaf)
 
 	if (location_contains(need->copy->to, &key, &err) != HIT &&
 	    location_contains(leaf, &key, &err) == HIT)
-		copy_blob(need->copy, leaf, &key);
+		copy_blobs(need->copy, leaf, &key, 1);
 	flush(need->copy);
 }
 
@@ -287,9 +328,11 @@ take_record(struct copy *copy, const struct location_entry *entry,
 	struct need need = { .copy = copy };
 	uint64_t declined = copy->declined;
 	char hex[DIGEST_HEX + 1];
-	struct error err;
-	enum outcome there = look(copy, &entry->key);
+	struct error err = { 0 };
+	enum outcome there = location_contains(copy->to, &entry->key, &err);
 
+	if (there == FAILED)
+		fail(copy, &entry->key, &err);
 	copy->there += there == HIT;
 	if (there != MISS)
 		return;
@@ -464,6 +507,8 @@ copy_all(struct copy *copy)
 	for (int pass = 0; pass < PASSES && rc == 0; pass++) {
 		copy->pass = pass;
 		rc = location_list(copy->from, take_entry, copy, &err);
+		if (rc <= 0)
+			bring(copy);
 		flush(copy);
 	}
 	progress_end(&copy->progress);

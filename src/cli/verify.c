@@ -18,6 +18,7 @@
 #include "store/index.h"
 
 #define IN_MEMORY ((size_t)1 << 20) /* of a value to be repaired, in bytes */
+#define BATCH 64
 
 struct verify {
 	struct findings findings;
@@ -28,6 +29,9 @@ struct verify {
 	const struct tree_node *at; /* the one that is looked at */
 	enum key_space space;
 	bool named_by_content; /* its blobs, as far as is known */
+	struct location_read_request blob[BATCH]; /* to be read together */
+	size_t blobs;
+	struct sink *nowhere; /* that takes what they are */
 };
 
 /* ---- telling ---- */
@@ -287,19 +291,43 @@ check_index(struct verify *verify, const struct key *key)
 }
 
 static void
-check_blob(struct verify *verify, const struct key *key)
+judge_blob(struct verify *verify, const struct location_read_request *read)
 {
-	auto_sink *out = sink_null();
-	struct error damage = { 0 };
+	struct error damage = read->err;
 	const char *got;
 
-	if (read_whole(verify->at->loc, key, out, &damage) != FAILED)
+	if (read->outcome == MISS ||
+	    (read->outcome == HIT && sink_commit(read->out, &damage) == 0))
 		return;
 	got = strstr(damage.text, ", got ");
 	if (damage.kind == ERROR_CORRUPT && got)
 		(void)error_set(&damage, ERROR_CORRUPT, "content with digest%s",
 		    got + strlen(", got"));
-	tell_value(verify, key, &damage, "content with its key's digest");
+	tell_value(
+	    verify, &read->key, &damage, "content with its key's digest");
+}
+
+/* Those that wait, which are all of one leaf. */
+static void
+check_blobs(struct verify *verify)
+{
+	location_read_batch(verify->at->loc, verify->blob, verify->blobs);
+	for (size_t i = 0; i < verify->blobs; i++) {
+		judge_blob(verify, &verify->blob[i]);
+		sink_close(verify->blob[i].out);
+	}
+	verify->blobs = 0;
+}
+
+static void
+check_blob(struct verify *verify, const struct key *key)
+{
+	struct location_read_request *read = &verify->blob[verify->blobs++];
+
+	*read = (struct location_read_request){ .key = *key };
+	read->out = sink_verify(verify->nowhere, &read->key.digest);
+	if (verify->blobs == BATCH)
+		check_blobs(verify);
 }
 
 static int
@@ -387,6 +415,8 @@ check_space(struct verify *verify, struct location *part, enum key_space space)
 		if (location_list(verify->at->loc, check_entry, verify, &err) <
 		    0)
 			tell_failure(verify, &err);
+		if (verify->blobs > 0)
+			check_blobs(verify);
 	}
 }
 
@@ -446,8 +476,10 @@ verify_part(struct verify *verify, const char *name, const char *tarn_dir)
 	verify->failed = xrealloc(NULL, verify->leaves, sizeof(bool));
 	memset(verify->failed, 0, verify->leaves * sizeof(bool));
 	check_structure(verify, part);
+	verify->nowhere = sink_null();
 	check_space(verify, part, KEY_BLOB);
 	check_space(verify, part, KEY_INDEX);
+	sink_close(verify->nowhere);
 	if (!name)
 		verify_home(findings, tarn_dir);
 	progress_end(&findings->progress);
