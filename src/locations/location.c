@@ -93,6 +93,20 @@ location_set_deadline(struct location *loc, int64_t deadline_us)
 }
 
 void
+location_set_reach(struct location *loc, enum reach reach)
+{
+	struct location *member = NULL;
+
+	loc->reach = reach;
+	for (size_t i = 0; loc->kind->member; i++) {
+		member = loc->kind->member(loc, i);
+		if (!member)
+			return;
+		location_set_reach(member, reach);
+	}
+}
+
+void
 location_name(struct location *loc, const char *name)
 {
 	free(loc->label);
@@ -212,6 +226,13 @@ count_write(struct location *loc, enum outcome outcome, const struct error *err)
 }
 
 static bool
+is_out_of_reach(const struct location *loc)
+{
+	return is_leaf(loc) && loc->reach != REACH_ALL &&
+	    loc->kind->remote != (loc->reach == REACH_FAR);
+}
+
+static bool
 must_verify(const struct location *loc, const struct key *key)
 {
 	return loc->kind->remote && key->space == KEY_BLOB;
@@ -245,10 +266,13 @@ location_read(struct location *loc, const struct key *key, struct sink *out,
     struct error *err)
 {
 	uint64_t start = now_us();
-	enum outcome outcome = rests(loc, start, err) ? FAILED
-	    : must_verify(loc, key) ? read_verified(loc, key, out, err)
-	                            : loc->kind->read(loc, key, out, err);
+	enum outcome outcome;
 
+	if (is_out_of_reach(loc))
+		return MISS;
+	outcome = rests(loc, start, err) ? FAILED
+	    : must_verify(loc, key)      ? read_verified(loc, key, out, err)
+	                                 : loc->kind->read(loc, key, out, err);
 	count_read(loc, outcome, err);
 	return counted(loc, start, outcome, err);
 }
@@ -413,8 +437,9 @@ location_read_batch(
     struct location *loc, struct location_read_request *requests, size_t count)
 {
 	uint64_t start = now_us();
+	bool at_once = !is_out_of_reach(loc) && loc->kind->read_batch;
 
-	if (loc->kind->read_batch && start >= loc->rest_until && count > 0) {
+	if (at_once && start >= loc->rest_until && count > 0) {
 		if (loc->kind->remote)
 			read_batch_verified(loc, requests, count);
 		else

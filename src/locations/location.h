@@ -250,6 +250,9 @@ struct location_counts {
 	uint64_t us; /* time spent, microseconds */
 };
 
+/* Who answers reads: all, only those nearby, or only those that are not. */
+enum reach { REACH_ALL, REACH_NEAR, REACH_FAR };
+
 /* The part that is common to all kinds; each embeds it as `base`. */
 struct location {
 	const struct location_kind *kind;
@@ -258,6 +261,7 @@ struct location {
 	    *served; /* the leaf of the last HIT to a read, borrowed */
 	struct location_counts counts;
 	int64_t deadline_us; /* location_set_deadline() */
+	enum reach reach;    /* location_set_reach() */
 
 	/*
 	 * Leaves but remote ones, of whom tarnd keeps account: CLOCK_MONOTONIC,
@@ -289,6 +293,13 @@ char *location_place(const Tarn__Location *config);
  * FAILED with ERROR_UNREACHABLE once it has passed.
  */
 void location_set_deadline(struct location *loc, int64_t deadline_us);
+
+/*
+ * Until further notice, a read of a leaf that is out of reach is a MISS without a
+ * question, and counts as none. So it can be found out first what is nearby, and
+ * then be asked for at once what is not; a leaf is far if its kind is remote.
+ */
+void location_set_reach(struct location *loc, enum reach reach);
 
 /* Call it `name`, and also what is inside, down to the leaf, if that is one. */
 void location_name(struct location *loc, const char *name);

@@ -121,6 +121,41 @@ Test(nests, levels_replicate_where_told_to)
 	subject_close(&s);
 }
 
+Test(nests, ask_nobody_out_of_reach)
+{
+	static const char *const nests[] = {
+		"levels(spied(a),fanout(spied(b)),spied(c))",
+		"levels(spied(a),levels(small(9,spied(b)),spied(c)))",
+	};
+
+	for (size_t i = 0; i < sizeof(nests) / sizeof(*nests); i++) {
+		struct subject s;
+		struct location *far;
+		struct key key = numbered(2);
+
+		subject_open(&s, nests[i]);
+		far = subject_leaf(&s, 1);
+		put_in(&s, 0, 1, "A");
+		put_in(&s, 1, 2, "B");
+		put_in(&s, 2, 3, "C");
+		subject_spy(&s, 1)->kind.remote = true;
+		location_set_reach(s.loc, REACH_NEAR);
+		check_str(read_all(s.loc, 2), "1A ");
+		check_str(spy_log(), "a.read(1 2) c.read(2)");
+		check(!has(far, &key, "B", 1));
+		check_int(far->counts.reads, 0);
+		location_set_reach(s.loc, REACH_FAR);
+		check_str(read_all(s.loc, 3), "2B ");
+		check_str(spy_log(), "b.read(1 2 3) a.write(2)");
+		check(has(far, &key, "B", 1));
+		(void)spy_log();
+		location_set_reach(s.loc, REACH_ALL);
+		check_str(read_all(s.loc, 2), "1A 2B ");
+		check_str(spy_log(), "a.read(1 2)");
+		subject_close(&s);
+	}
+}
+
 Test(nests, levels_touch_where_the_value_was_and_beyond)
 {
 	struct subject s;
