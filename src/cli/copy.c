@@ -350,30 +350,6 @@ take_record(struct copy *copy, const struct location_entry *entry,
 	complain(copy, entry->leaf, &entry->key, &err);
 }
 
-/* Those that only `from` has, behind the others. False: there are none. */
-static bool
-join_sets(struct path_sets *to, const struct path_sets *from)
-{
-	size_t before = to->count;
-
-	for (size_t i = 0; i < from->count && to->count < PATH_SETS; i++) {
-		const struct path_set_item *item = &from->item[i];
-		size_t at = 0;
-
-		while (at < to->count &&
-		    !digest_equal(&to->item[at].name, &item->name))
-			at++;
-		if (at < to->count)
-			continue;
-		to->item[at] =
-		    (struct path_set_item){ item->name, BUF_INIT, BUF_INIT };
-		buf_add(&to->item[at].data, item->data.data, item->data.len);
-		buf_add(&to->item[at].hint, item->hint.data, item->hint.len);
-		to->count++;
-	}
-	return to->count > before;
-}
-
 static void
 take_sets(struct copy *copy, const struct location_entry *entry,
     const struct index_value *value, const struct buf *data)
@@ -394,7 +370,7 @@ take_sets(struct copy *copy, const struct location_entry *entry,
 		return;
 	}
 	(void)path_sets_decode(&sets, old.data, old.len, &err);
-	if (join_sets(&sets, &value->sets)) {
+	if (path_sets_join(&sets, &value->sets)) {
 		path_sets_encode(&sets, &joined);
 		put_value(copy, entry, &joined, WRITE_REPLACE);
 	} else {

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "daemon/thread.h"
+#include "daemon/unite.h"
 #include "locations/channel.h"
 
 #define BATCH 64               /* uploads in one request */
@@ -320,6 +321,20 @@ drop(struct upload *up, const char *why)
 	finish(up, false);
 }
 
+/* Of several values for one key one goes after the other. */
+static bool
+is_under_way(const struct upload *up)
+{
+	const struct upload *other = *bucket_of(&up->key);
+
+	while (other &&
+	    (other->far != up->far || !other->busy ||
+	        other->key.space != up->key.space ||
+	        !digest_equal(&other->key.digest, &up->key.digest)))
+		other = other->chain;
+	return other != NULL;
+}
+
 /* Those for `far` that may go, oldest first; how many. */
 static size_t
 pick(const struct far *far, struct upload **picked)
@@ -331,7 +346,7 @@ pick(const struct far *far, struct upload **picked)
 		int may;
 
 		next = up->next;
-		if (up->far != far || up->busy)
+		if (up->far != far || up->busy || is_under_way(up))
 			continue;
 		may = up->key.space == KEY_BLOB ? 1 : index_may_go(up);
 		if (may < 0) {
@@ -357,7 +372,8 @@ struct batch {
 	enum outcome outcome[BATCH];
 	struct error err[BATCH];
 	bool there[BATCH], damaged[BATCH];
-	struct error why; /* the server's trouble; ERROR_NONE: none */
+	struct buf value[BATCH]; /* to be written instead, if not empty */
+	struct error why;        /* the server's trouble; ERROR_NONE: none */
 };
 
 static void
@@ -418,6 +434,43 @@ look_what_is_there(struct batch *batch, struct location *loc)
 }
 
 static void
+unite_with_what_is_there(struct batch *batch, struct location *loc)
+{
+	struct unite lists[BATCH];
+	size_t index[BATCH], n = 0;
+	struct error err = { 0 };
+
+	for (size_t i = 0; i < batch->count; i++) {
+		const struct upload *up = batch->up[i];
+
+		if (batch->damaged[i] || up->key.space != KEY_INDEX ||
+		    up->mode != WRITE_REPLACE)
+			continue;
+		lists[n] = (struct unite){ .key = up->key.digest,
+			.in = parcel_source(batch->fd[i], up->start, up->size),
+			.value = BUF_INIT };
+		index[n++] = i;
+	}
+	if (unite_lists(loc, lists, n, &err) < 0)
+		note_trouble(batch, &err);
+	for (size_t i = 0; i < n; i++) {
+		batch->there[index[i]] = lists[i].there;
+		batch->value[index[i]] = lists[i].value;
+		source_close(lists[i].in);
+	}
+}
+
+static struct source *
+source_of(const struct batch *batch, size_t i)
+{
+	const struct upload *up = batch->up[i];
+
+	if (batch->value[i].len > 0)
+		return source_memory(batch->value[i].data, batch->value[i].len);
+	return parcel_source(batch->fd[i], up->start, up->size);
+}
+
+static void
 send_missing(struct batch *batch, struct location *loc)
 {
 	struct location_write_request asked[BATCH];
@@ -428,8 +481,7 @@ send_missing(struct batch *batch, struct location *loc)
 			continue;
 		asked[n] = (struct location_write_request){
 			.key = batch->up[i]->key,
-			.in = parcel_source(batch->fd[i], batch->up[i]->start,
-			    batch->up[i]->size),
+			.in = source_of(batch, i),
 			.mode = batch->up[i]->mode,
 		};
 		index[n++] = i;
@@ -456,6 +508,8 @@ transfer(struct batch *batch, struct location *loc)
 	location_set_deadline(
 	    loc, clock_us() + ANSWER_US + (int64_t)(bytes * 1000000 / RATE));
 	look_what_is_there(batch, loc);
+	if (batch->why.kind == ERROR_NONE)
+		unite_with_what_is_there(batch, loc);
 	if (batch->why.kind == ERROR_NONE)
 		send_missing(batch, loc);
 	location_set_deadline(loc, 0);
@@ -484,6 +538,7 @@ settle(struct batch *batch, size_t i)
 
 	if (batch->fd[i] >= 0)
 		close(batch->fd[i]);
+	buf_release(&batch->value[i]);
 	if (batch->damaged[i]) {
 		set_aside(up, "it is damaged");
 	} else if (up->gone) {

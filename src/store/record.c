@@ -668,17 +668,48 @@ path_sets_decode(
 	return error_set(err, ERROR_CORRUPT, "a damaged list of path sets");
 }
 
+static size_t
+find_set(const struct path_sets *sets, const struct digest *name)
+{
+	size_t at = 0;
+
+	while (at < sets->count && !digest_equal(&sets->item[at].name, name))
+		at++;
+	return at;
+}
+
+static void
+copy_item(struct path_set_item *to, const struct digest *name,
+    const struct buf *data, const struct buf *hint)
+{
+	*to = (struct path_set_item){ *name, BUF_INIT, BUF_INIT };
+	buf_add(&to->data, data->data, data->len);
+	buf_add(&to->hint, hint->data, hint->len);
+}
+
+bool
+path_sets_join(struct path_sets *to, const struct path_sets *from)
+{
+	size_t before = to->count;
+
+	for (size_t i = 0; i < from->count && to->count < PATH_SETS; i++) {
+		const struct path_set_item *item = &from->item[i];
+
+		if (find_set(to, &item->name) == to->count)
+			copy_item(&to->item[to->count++], &item->name,
+			    &item->data, &item->hint);
+	}
+	return to->count > before;
+}
+
 void
 path_sets_push(struct path_sets *sets, const struct digest *name,
     const struct buf *data, const struct buf *hint)
 {
-	struct path_set_item fresh = { *name, BUF_INIT, BUF_INIT };
-	size_t at = 0;
+	size_t at = find_set(sets, name);
+	struct path_set_item fresh;
 
-	buf_add(&fresh.data, data->data, data->len);
-	buf_add(&fresh.hint, hint->data, hint->len);
-	while (at < sets->count && !digest_equal(&sets->item[at].name, name))
-		at++;
+	copy_item(&fresh, name, data, hint);
 	if (at < sets->count)
 		release_item(&sets->item[at]);
 	else if (at == PATH_SETS)

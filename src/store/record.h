@@ -115,6 +115,10 @@ void path_sets_encode(const struct path_sets *sets, struct buf *to);
 int path_sets_decode(
     struct path_sets *sets, const void *data, size_t size, struct error *err);
 
+/* Add behind the others those that only `from` has, as far as there is room. False:
+ * there are none. */
+bool path_sets_join(struct path_sets *to, const struct path_sets *from);
+
 /* Put a set in front; the same one moves there, the oldest falls off. */
 void path_sets_push(struct path_sets *sets, const struct digest *name,
     const struct buf *data, const struct buf *hint);

@@ -305,6 +305,28 @@ Test(path_sets, the_latest_come_first_and_the_oldest_go)
 	path_sets_release(&sets);
 }
 
+Test(path_sets, joined_ones_come_behind)
+{
+	struct path_sets to = { .count = 0 }, from = { .count = 0 };
+
+	push(&to, 2);
+	push(&to, 1);
+	push(&from, 2);
+	check(!path_sets_join(&to, &from));
+	check_int(to.count, 2);
+	for (int n = 2; n < 2 + PATH_SETS; n++)
+		push(&from, n);
+	check(path_sets_join(&to, &from));
+	check_int(to.count, PATH_SETS);
+	check_str(to.item[0].data.data, "set 1");
+	check_str(to.item[1].data.data, "set 2");
+	check_str(to.item[2].data.data, "set 17");
+	check_str(to.item[2].hint.data, "hint 17");
+	check_str(to.item[PATH_SETS - 1].data.data, "set 4");
+	path_sets_release(&to);
+	path_sets_release(&from);
+}
+
 /* What is taken for whole is what its name says. */
 static void
 check_names(const struct path_sets *sets)
