@@ -144,9 +144,10 @@ void outer_hears_of_failure(struct job *job);
 void outer_knows_search(struct job *job);
 
 /*
- * replay.c: print what a record says was printed. All of it is at hand once
- * replay_open() has returned 0, so that nothing is restored whose words can't be
- * said. replay_close() after either.
+ * replay.c: print what a record says was printed. What is long of it is a blob, for
+ * which replay_open() opens a file: it is to be fetched before any output is in
+ * place, so that nothing is restored whose words can't be said. replay_close() after
+ * either.
  */
 struct tape {
 	const struct printed *printed;
@@ -156,6 +157,8 @@ struct tape {
 struct replay {
 	const struct record *record;
 	struct tape tape[2];
+	struct restore_blob blob[2]; /* to be fetched */
+	size_t blobs;
 };
 int replay_open(struct replay *replay, struct job *job, struct error *err);
 void replay_print(struct replay *replay);

@@ -340,8 +340,10 @@ note_damage(void *job, const char *text)
 static enum outcome
 restore_and_replay(struct job *job, struct error *err)
 {
-	const struct restore restore = {
+	struct replay replay;
+	struct restore restore = {
 		.tree = job->tree,
+		.others = replay.blob,
 		.far = job->leaf && job->leaf->kind->remote,
 		.mend = !job->options.read_only,
 		.note = note_damage,
@@ -351,11 +353,12 @@ restore_and_replay(struct job *job, struct error *err)
 		.arg = job,
 		.rewrite = job->action.kind->rewrite,
 	};
-	struct replay replay;
 	enum outcome outcome = FAILED;
 
-	if (replay_open(&replay, job, err) == 0)
+	if (replay_open(&replay, job, err) == 0) {
+		restore.other_count = replay.blobs;
 		outcome = restore_outputs(&restore, &job->record, err);
+	}
 	if (outcome == HIT) {
 		has_ended(job, job->record.status << 8);
 		replay_print(&replay);

@@ -10,29 +10,19 @@
 
 #define TRIES 3 /* to read back what we have just written */
 
-static void
-note_damage(void *job, const char *text)
-{
-	job_note(job, "%s", text);
-}
-
 static int
-load(struct job *job, struct tape *tape, struct error *err)
+open_tape(struct replay *replay, struct tape *tape, const char *folder,
+    struct error *err)
 {
-	const struct restore restore = { .tree = job->tree,
-		.mend = !job->options.read_only,
-		.note = note_damage,
-		.arg = job,
-		.world = &job->world };
-
 	if (tape->printed->size <= RECORD_INLINE)
 		return 0;
-	tape->fd = aside_nameless(job->tarn_dir, err);
+	tape->fd = aside_nameless(folder, err);
 	if (tape->fd < 0)
 		return error_wrap(err, "cannot spool what was printed");
-	if (restore_blob(&restore, &tape->printed->digest, tape->printed->size,
-	        tape->fd, err) != HIT)
-		return -1;
+	replay->blob[replay->blobs++] =
+	    (struct restore_blob){ .digest = &tape->printed->digest,
+		    .size = tape->printed->size,
+		    .fd = tape->fd };
 	return 0;
 }
 
@@ -43,7 +33,7 @@ replay_open(struct replay *replay, struct job *job, struct error *err)
 		.tape = { { &job->record.out, -1, 0 },
 		    { &job->record.err, -1, 0 } } };
 	for (int i = 0; i < 2; i++) {
-		if (load(job, &replay->tape[i], err) < 0)
+		if (open_tape(replay, &replay->tape[i], job->tarn_dir, err) < 0)
 			return -1;
 	}
 	return 0;

@@ -445,60 +445,103 @@ wants_blob(const struct piece *piece)
 	    output->size > RECORD_INLINE && !(output->flags & OUTPUT_REWRITE);
 }
 
+struct fetch {
+	const struct restore *restore;
+	size_t count;
+	struct blob_sink *sink;
+	struct location_read_request *read;
+	bool **fetched;
+};
+
+static void
+fetch_add(struct fetch *fetch, const struct digest *digest, uint64_t size,
+    int fd, bool *fetched)
+{
+	size_t i = fetch->count++;
+
+	blob_sink_init(&fetch->sink[i], fetch->restore, digest, size, fd);
+	fetch->read[i] = (struct location_read_request){
+		.key = { KEY_BLOB, *digest },
+		.out = &fetch->sink[i].base,
+	};
+	fetch->fetched[i] = fetched;
+}
+
 /* What did not come like this, or not whole, is asked for once more, by itself. */
 static void
-take_blobs(struct blob_sink *sinks, struct piece **pieces,
-    const struct location_read_request *reads, size_t count)
+fetch_all(struct fetch *fetch)
 {
 	struct error err;
 
-	for (size_t i = 0; i < count; i++) {
-		pieces[i]->fetched =
-		    reads[i].outcome == HIT && is_wanted(&sinks[i]);
-		if (!pieces[i]->fetched)
-			(void)blob_reset(&sinks[i].base, &err);
+	location_read_batch(fetch->restore->tree, fetch->read, fetch->count);
+	for (size_t i = 0; i < fetch->count; i++) {
+		*fetch->fetched[i] =
+		    fetch->read[i].outcome == HIT && is_wanted(&fetch->sink[i]);
+		if (!*fetch->fetched[i])
+			(void)blob_reset(&fetch->sink[i].base, &err);
 	}
 }
 
 static void
-fetch_all(struct job *job)
+fetch_blobs(struct job *job)
 {
-	size_t most = job->record->count + 1, count = 0;
-	auto_free struct piece **pieces = xmalloc(most * sizeof(*pieces));
+	const struct restore *restore = job->restore;
+	size_t most = job->record->count + restore->other_count + 1;
 	auto_free struct blob_sink *sinks = xmalloc(most * sizeof(*sinks));
 	auto_free struct location_read_request *reads =
 	    xmalloc(most * sizeof(*reads));
+	auto_free bool **fetched = xmalloc(most * sizeof(*fetched));
+	struct fetch fetch = { .restore = restore,
+		.sink = sinks,
+		.read = reads,
+		.fetched = fetched };
 
+	for (size_t i = 0; i < restore->other_count; i++) {
+		struct restore_blob *other = &restore->others[i];
+
+		fetch_add(&fetch, other->digest, other->size, other->fd,
+		    &other->fetched);
+	}
 	for (size_t i = 0; i < job->record->count; i++) {
 		struct piece *piece = &job->piece[i];
 
-		if (!wants_blob(piece))
-			continue;
-		blob_sink_init(&sinks[count], job->restore,
-		    &piece->output->digest, piece->output->size,
-		    piece->file.fd);
-		reads[count] = (struct location_read_request){
-			.key = { KEY_BLOB, piece->output->digest },
-			.out = &sinks[count].base,
-		};
-		pieces[count++] = piece;
+		if (wants_blob(piece))
+			fetch_add(&fetch, &piece->output->digest,
+			    piece->output->size, piece->file.fd,
+			    &piece->fetched);
 	}
-	location_read_batch(job->restore->tree, reads, count);
-	take_blobs(sinks, pieces, reads, count);
+	fetch_all(&fetch);
+}
+
+static int
+have_others(const struct restore *restore, struct error *err)
+{
+	for (size_t i = 0; i < restore->other_count; i++) {
+		const struct restore_blob *other = &restore->others[i];
+
+		if (!other->fetched &&
+		    restore_blob(restore, other->digest, other->size, other->fd,
+		        err) != HIT)
+			return FAILED;
+	}
+	return HIT;
 }
 
 static int
 build_all(struct job *job, struct error *err)
 {
-	int outcome;
+	int outcome = HIT;
 
-	if (!job->restore->far)
-		return each(job, build, err);
-	outcome = each(job, begin, err);
+	if (job->restore->far) {
+		outcome = each(job, begin, err);
+		if (outcome == HIT)
+			fetch_blobs(job);
+	}
+	if (outcome == HIT)
+		outcome = have_others(job->restore, err);
 	if (outcome != HIT)
 		return outcome;
-	fetch_all(job);
-	return each(job, finish, err);
+	return each(job, job->restore->far ? finish : build, err);
 }
 
 /* ---- into place ---- */

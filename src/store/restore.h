@@ -12,10 +12,14 @@
  *
  * A record is not trusted: a path that is none of ours to write is ERROR_CORRUPT.
  */
+struct restore_blob; /* below */
+
 struct restore {
 	struct location *tree; /* where blobs are */
 	bool mend;             /* locations forget what is damaged */
 	bool far;              /* blobs are far away: ask for all at once */
+	struct restore_blob *others; /* what else is to be there first */
+	size_t other_count;
 	const struct world *world;
 	mode_t umask;
 
@@ -39,6 +43,14 @@ struct restore {
  */
 enum outcome restore_outputs(const struct restore *restore,
     const struct record *record, struct error *err);
+
+/* A blob that is no output, and comes with theirs, into the open file `fd`. */
+struct restore_blob {
+	const struct digest *digest;
+	uint64_t size;
+	int fd;
+	bool fetched;
+};
 
 /* Copy a blob of `size` bytes into the open file `fd`, verified; of one that turns
  * out to be larger, no more than that is kept on the way. */
