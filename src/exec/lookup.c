@@ -1,6 +1,11 @@
 /*
  * The two-phase lookup: the path sets that are known under the action key, in
  * every leaf that has some; what each of them sees now; the record under that.
+ *
+ * What is nearby comes first, one set after the other: most often the first one is
+ * it. Each question to what is far away costs a round trip, so there are two at most
+ * to one location: its list, along with the records of all that nearby lists led to;
+ * and the records of all that its list leads to.
  */
 #include <stdio.h>
 #include <string.h>
@@ -8,13 +13,26 @@
 #include "base/mem.h"
 #include "exec/job.h"
 
-struct search {
-	struct job *job;
-	struct digest tried[PATH_SETS * 4];
-	size_t count;
-	bool damaged;
+#define TRIED ((size_t)PATH_SETS * 4)
+
+/* A state that has no record nearby. */
+struct candidate {
+	struct path_set_item set; /* owned */
+	struct digest fingerprint;
+	struct location *leaf; /* that has it in its list */
+	bool damaged;          /* that list */
 };
 
+struct search {
+	struct job *job;
+	bool far; /* some leaf is, and may have more */
+	struct digest tried[TRIED];
+	size_t count;
+	struct candidate candidate[TRIED];
+	size_t candidates, asked; /* the first ones were asked for */
+};
+
+/* Or there are too many. */
 static bool
 was_tried(struct search *search, const struct digest *name)
 {
@@ -22,8 +40,9 @@ was_tried(struct search *search, const struct digest *name)
 		if (digest_equal(&search->tried[i], name))
 			return true;
 	}
-	if (search->count < sizeof(search->tried) / sizeof(*search->tried))
-		search->tried[search->count++] = *name;
+	if (search->count == TRIED)
+		return true;
+	search->tried[search->count++] = *name;
 	return false;
 }
 
@@ -41,6 +60,13 @@ is_whole(void *arg)
 
 	return record_decode(&fetch->job->record, fetch->fingerprint,
 	           fetch->data.data, fetch->data.len, &fetch->why) == 0;
+}
+
+static void
+came_from(struct job *job, struct location *leaf)
+{
+	job->leaf = leaf;
+	job->tier = xstrdup(leaf ? leaf->label : job->tree->label);
 }
 
 /* 1 if the record is there and whole. */
@@ -68,38 +94,43 @@ fetch_record(struct job *job, const struct digest *fingerprint)
 	buf_release(&fetch.data);
 	if (outcome != HIT)
 		return 0;
-	job->leaf = job->tree->served;
-	job->tier = xstrdup(
-	    job->tree->served ? job->tree->served->label : job->tree->label);
+	came_from(job, job->tree->served);
 	return 1;
 }
 
+/* It takes the set along. */
+static void
+add_candidate(struct search *search, struct candidate *candidate)
+{
+	search->candidate[search->candidates++] = *candidate;
+	candidate->set =
+	    (struct path_set_item){ .data = BUF_INIT, .hint = BUF_INIT };
+}
+
+/* 1: there is a record. Else, if somebody far away may have it, it is a candidate. */
 static int
-try_set(struct search *search, const struct path_set_item *item)
+try_set(struct search *search, struct candidate *candidate)
 {
 	struct job *job = search->job;
+	struct path_set_item *set = &candidate->set;
 	struct look look = LOOK_INIT;
 	struct error err = { 0 };
 	struct path_set_data data = {
-		.data = item->data.data,
-		.size = item->data.len,
-		.name = item->name,
-		.old_hint = item->hint.data,
-		.old_hint_size = item->hint.len,
+		.data = set->data.data,
+		.size = set->data.len,
+		.name = set->name,
+		.old_hint = set->hint.data,
+		.old_hint_size = set->hint.len,
 	};
 	int outcome =
 	    path_set_look(&data, &job->key, &job->world, NULL, &look, &err);
+	int found = 0;
 
 	if (outcome == HIT) {
-		job->shown = look.fingerprint;
+		job->shown = candidate->fingerprint = look.fingerprint;
 		job->has_shown = true;
-		if (fetch_record(job, &look.fingerprint)) {
-			if (job->nest.mode == NEST_OPEN)
-				buf_add(&job->found_set, item->data.data,
-				    item->data.len);
-			look_release(&look);
-			return 1;
-		}
+		if (job->tree->reach != REACH_FAR)
+			found = fetch_record(job, &look.fingerprint);
 		job_reason(job, "%s",
 		    look.reason[0]
 		        ? look.reason
@@ -109,9 +140,47 @@ try_set(struct search *search, const struct path_set_item *item)
 	else
 		job_note(job, "%s", err.text);
 	look_release(&look);
-	return 0;
+	if (outcome == HIT && !found && search->far)
+		add_candidate(search, candidate);
+	return found;
 }
 
+/* ---- keeping a list ---- */
+
+struct known {
+	struct path_sets *sets;
+	const struct key *key;
+	bool near;
+};
+
+static void
+read_list(struct known *known, struct location *where)
+{
+	struct path_sets sets = { .count = 0 };
+	struct error err; /* a list that can't be read is made anew */
+	auto_buf data = BUF_INIT;
+	auto_sink *sink = sink_buf(&data, RECORD_MAX);
+
+	if (location_read(where, known->key, sink, &err) == HIT &&
+	    sink_commit(sink, &err) == 0)
+		(void)path_sets_decode(&sets, data.data, data.len, &err);
+	(void)path_sets_join(known->sets, &sets);
+	path_sets_release(&sets);
+}
+
+static void
+read_near_list(void *arg, struct location *leaf)
+{
+	struct known *known = arg;
+
+	if (leaf->kind->remote)
+		return;
+	known->near = true;
+	read_list(known, leaf);
+}
+
+/* tarnd unites what goes far away with what is there (src/daemon/unite.h), so nobody
+ * waits for that here. Where nothing is nearby, some may still be in its spool. */
 int
 path_set_push(struct job *job, struct location *where,
     const struct digest *name, const struct buf *set, const struct buf *hint,
@@ -119,16 +188,14 @@ path_set_push(struct job *job, struct location *where,
 {
 	struct key key = { KEY_INDEX, job->key };
 	struct path_sets sets = { .count = 0 };
-	auto_buf old = BUF_INIT;
+	struct known known = { .sets = &sets, .key = &key };
 	auto_buf fresh = BUF_INIT;
-	auto_sink *sink = sink_buf(&old, RECORD_MAX);
 	auto_source *source = NULL;
 	enum outcome outcome;
 
-	if (location_read(where, &key, sink, err) == HIT &&
-	    sink_commit(sink, err) == 0)
-		(void)path_sets_decode(&sets, old.data, old.len, err);
-	*err = (struct error){ 0 }; /* a list that can't be read is made anew */
+	location_each_leaf(where, read_near_list, &known);
+	if (!known.near && where == job->tree)
+		read_list(&known, where);
 	path_sets_push(&sets, name, set, hint);
 	path_sets_encode(&sets, &fresh);
 	path_sets_release(&sets);
@@ -197,6 +264,20 @@ bring_nearer(struct job *job, struct location *leaf,
 	}
 }
 
+/* The lookup is over: what it found it by. */
+static void
+found_by(struct search *search, const struct candidate *candidate)
+{
+	struct job *job = search->job;
+
+	job->shown = candidate->fingerprint;
+	if (job->nest.mode == NEST_OPEN)
+		buf_add(&job->found_set, candidate->set.data.data,
+		    candidate->set.data.len);
+	location_set_reach(job->tree, REACH_ALL);
+	bring_nearer(job, candidate->leaf, &candidate->set, candidate->damaged);
+}
+
 static int
 try_list(void *arg, struct location *leaf, const char *data, size_t size)
 {
@@ -209,21 +290,219 @@ try_list(void *arg, struct location *leaf, const char *data, size_t size)
 	if (damaged)
 		job_note(search->job, "%s: %s", leaf->label, err.text);
 	for (size_t i = 0; i < sets.count && !found; i++) {
-		if (was_tried(search, &sets.item[i].name))
+		struct candidate candidate = {
+			.set = sets.item[i], .leaf = leaf, .damaged = damaged
+		};
+
+		if (was_tried(search, &candidate.set.name))
 			continue;
-		found = try_set(search, &sets.item[i]);
+		found = try_set(search, &candidate);
 		if (found)
-			bring_nearer(search->job, leaf, &sets.item[i], damaged);
+			found_by(search, &candidate);
+		sets.item[i] = candidate.set;
 	}
 	path_sets_release(&sets);
 	return found;
 }
+
+/* ---- far away ---- */
+
+/* Several values that are asked for at once. */
+struct question {
+	struct search *search;
+	size_t count; /* candidates */
+	struct location_read_request read[TRIED + 1];
+	struct buf data[TRIED + 1];
+};
+
+static void
+add_read(
+    struct question *question, size_t i, const struct digest *name, size_t most)
+{
+	question->data[i] = (struct buf)BUF_INIT;
+	question->read[i] = (struct location_read_request){
+		.key = { KEY_INDEX, *name },
+		.out = sink_buf(&question->data[i], most),
+	};
+}
+
+/* The records of what was not asked for yet; with `key`, also the list, which is
+ * the last. */
+static void
+ask_far(struct question *question, struct search *search, const struct key *key)
+{
+	size_t count = search->candidates - search->asked;
+	struct error err;
+
+	question->search = search;
+	question->count = count;
+	for (size_t i = 0; i < count; i++)
+		add_read(question, i,
+		    &search->candidate[search->asked + i].fingerprint,
+		    RECORD_MAX / count);
+	if (key)
+		add_read(question, count++, &key->digest, RECORD_MAX);
+	location_read_batch(search->job->tree, question->read, count);
+	for (size_t i = 0; i < count; i++) {
+		if (question->read[i].outcome == HIT)
+			(void)sink_commit(question->read[i].out, &err);
+		sink_close(question->read[i].out);
+	}
+}
+
+static int
+fetch_anywhere(struct job *job, const struct digest *fingerprint)
+{
+	enum reach reach = job->tree->reach;
+	int found;
+
+	location_set_reach(job->tree, REACH_ALL);
+	found = fetch_record(job, fingerprint);
+	location_set_reach(job->tree, reach);
+	return found;
+}
+
+/* A damaged one, and one that is too large to come with others, is asked for
+ * by itself. */
+static int
+take_record(struct search *search, const struct digest *fingerprint,
+    const struct location_read_request *read, const struct buf *data)
+{
+	struct job *job = search->job;
+	struct error err;
+
+	if (read->outcome == HIT &&
+	    record_decode(
+	        &job->record, fingerprint, data->data, data->len, &err) == 0) {
+		came_from(job, read->served);
+		return 1;
+	}
+	if (read->outcome == FAILED && read->err.kind != ERROR_CORRUPT)
+		job_note(job, "%s", read->err.text);
+	else if (read->outcome != MISS)
+		return fetch_anywhere(job, fingerprint);
+	return 0;
+}
+
+static int
+take_records(struct question *question)
+{
+	struct search *search = question->search;
+	int found = 0;
+
+	for (size_t i = 0; i < question->count && !found; i++) {
+		const struct candidate *candidate =
+		    &search->candidate[search->asked + i];
+
+		found = take_record(search, &candidate->fingerprint,
+		    &question->read[i], &question->data[i]);
+		if (found)
+			found_by(search, candidate);
+	}
+	search->asked += question->count;
+	return found;
+}
+
+static void
+end_question(struct question *question, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		buf_release(&question->data[i]);
+	free(question);
+}
+
+/* The records of all that a list from far away leads to, wherever they are. */
+static int
+try_far_list(void *arg, struct location *leaf, const char *data, size_t size)
+{
+	struct search *search = arg;
+	struct question *question;
+	int found;
+
+	(void)try_list(search, leaf, data, size);
+	if (search->candidates == search->asked)
+		return 0;
+	question = xmalloc(sizeof(*question));
+	location_set_reach(search->job->tree, REACH_ALL);
+	ask_far(question, search, NULL);
+	location_set_reach(search->job->tree, REACH_FAR);
+	found = take_records(question);
+	end_question(question, question->count);
+	return found;
+}
+
+/* Leaves behind the one that had a list may have another one. */
+struct behind {
+	struct search *search;
+	const struct location *first;
+	const struct key *key;
+	bool past;
+	int found;
+};
+
+static void
+try_behind(void *arg, struct location *leaf)
+{
+	struct behind *behind = arg;
+
+	if (behind->past && !behind->found)
+		behind->found = location_read_each(leaf, behind->key,
+		    RECORD_MAX, try_far_list, behind->search);
+	behind->past |= leaf == behind->first;
+}
+
+static int
+lookup_far(struct search *search, const struct key *key)
+{
+	struct job *job = search->job;
+	struct question *question = xmalloc(sizeof(*question));
+	struct behind behind = { .search = search, .key = key };
+	struct location_read_request *list;
+	size_t count;
+	int found;
+
+	location_set_reach(job->tree, REACH_FAR);
+	ask_far(question, search, key);
+	count = question->count;
+	list = &question->read[count];
+	found = take_records(question);
+	if (!found && list->outcome == HIT) {
+		found = try_far_list(search, list->served,
+		    question->data[count].data, question->data[count].len);
+		behind.first = list->served;
+		behind.found = found;
+		location_each_leaf(job->tree, try_behind, &behind);
+		found = behind.found;
+	}
+	end_question(question, count + 1);
+	location_set_reach(job->tree, REACH_ALL);
+	return found;
+}
+
+/* ---- all of it ---- */
 
 static void
 note_trouble(void *arg, struct location *leaf)
 {
 	if (leaf->trouble && strcmp(leaf->trouble, "offline") != 0)
 		job_note(arg, "'%s': %s", leaf->label, leaf->trouble);
+}
+
+static void
+find_far(void *arg, struct location *leaf)
+{
+	struct search *search = arg;
+
+	search->far |= leaf->kind->remote;
+}
+
+static void
+release(struct search *search)
+{
+	for (size_t i = 0; i < search->candidates; i++) {
+		buf_release(&search->candidate[i].set.data);
+		buf_release(&search->candidate[i].set.hint);
+	}
 }
 
 void
@@ -237,10 +516,16 @@ lookup(struct job *job)
 	    "project are new");
 	if (!job->tree)
 		return;
+	location_each_leaf(job->tree, find_far, &search);
 	fetch_begin_lookup(job);
+	location_set_reach(job->tree, search.far ? REACH_NEAR : REACH_ALL);
 	job->found =
 	    location_read_each(job->tree, &key, RECORD_MAX, try_list, &search);
+	if (!job->found && search.far)
+		job->found = lookup_far(&search, &key);
+	location_set_reach(job->tree, REACH_ALL);
 	fetch_end(job);
+	release(&search);
 	if (!job->found)
 		location_each_leaf(job->tree, note_trouble, job);
 }
