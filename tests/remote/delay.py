@@ -104,6 +104,30 @@ SERVERS = {
 
 # ---- machines ----
 
+class Away(Exception):
+    """On a busy machine the location took too long, and tarnd left it alone."""
+
+
+def trouble(event):
+    return [l.get("trouble", "") for l in event["locations"] if "trouble" in l or l.get("skipped")]
+
+
+def patiently(test):
+    """What was in the way of an attempt is no failure of the test, unless it is always there."""
+    def run(server, folder):
+        for attempt in range(5):
+            own = f"{folder}/{attempt}"
+            os.mkdir(own)
+            try:
+                return test(server, own)
+            except Away as why:
+                print(f"# {why}")
+                time.sleep(2)
+        raise AssertionError("it was always away")
+    run.titles = getattr(test, "titles", list(SERVERS))
+    return run
+
+
 class Machine:
     """A lake of its own in front of a location. Its project is where those of the others in `folder` are, since a shell
     asks where it is; what was made there is gone when a command starts."""
@@ -156,6 +180,8 @@ class Machine:
         with open(events) as f:
             event = json.loads(f.readlines()[-1])
         assert (run.returncode, run.stderr) == (0, ""), (run, event)
+        if outcome and event["outcome"] != outcome and trouble(event):
+            raise Away(trouble(event))
         assert not outcome or event["outcome"] == outcome, event
         event["printed"] = run.stdout
         return event
@@ -163,12 +189,11 @@ class Machine:
     def connect(self):
         """From now on tarnd has a connection, and has looked for what is missing."""
         for i in range(20):
-            self.run("uncacheable", "sh", "-c", f"echo {i}", options=["--read-only"])
             event = self.run("uncacheable", "sh", "-c", f"echo {i}", options=["--read-only"])
-            if not any(l.get("skipped") or l["errors"] for l in event["locations"]):
+            if not trouble(event):
                 return
             time.sleep(0.2)
-        raise AssertionError(event)
+        raise Away(trouble(event))
 
     def trips(self, wire, outcome, *command, most, **more):
         """A run that takes so many round trips at most."""
@@ -176,6 +201,8 @@ class Machine:
         wire.reset()
         event = self.run(outcome, *command, **more)
         print(f"# {wire.trips} round trips, at most {most}")
+        if trouble(event):
+            raise Away(trouble(event))
         assert wire.trips <= most, (wire.trips, event)
         return event
 
@@ -183,12 +210,13 @@ class Machine:
 @contextlib.contextmanager
 def machines(server, folder, *names):
     with contextlib.ExitStack() as stack:
-        name = os.path.basename(folder)
+        name = "-".join(folder.split("/")[-2:])
         yield [stack.enter_context(Machine(server, folder, m, server.far(name))) for m in names]
 
 
 # ---- round trips ----
 
+@patiently
 def test_small_outputs(server, folder):
     command = ["sh", "-c", "cat in >o1; cat in >o2; echo said"]
     with machines(server, folder, "p", "q") as (p, q):
@@ -202,6 +230,7 @@ def test_small_outputs(server, folder):
         q.trips(server.wire, "hit", *command, most=0)
 
 
+@patiently
 def test_large_outputs(server, folder):
     command = ["sh", "-c", "for i in 1 2 3 4; do cat in$i >o$i; done; cat in5; cat in6 >&2"]
     with machines(server, folder, "p", "q") as (p, q):
@@ -225,6 +254,7 @@ def choose(machine, which):
     machine.write("choice", f"{which}\n")
 
 
+@patiently
 def test_many_path_sets(server, folder):
     """What is read hangs on what was read before."""
     with machines(server, folder, "p", "q") as (p, q):
@@ -245,6 +275,7 @@ def test_many_path_sets(server, folder):
         assert q.read("o") == "f\n"
 
 
+@patiently
 def test_list_nearby_is_old(server, folder):
     with machines(server, folder, "p", "q") as (p, q):
         for m in p, q:
@@ -264,8 +295,21 @@ def test_list_nearby_is_old(server, folder):
         q.trips(server.wire, "hit", *CHOICE, most=0)
 
 
+@patiently
+def test_a_miss_asks_once(server, folder):
+    command = ["sh", "-c", "cat in >o"]
+    with machines(server, folder, "p") as (p,):
+        p.write("in", "x\n")
+        p.connect()
+        event = p.run("miss", *command)
+        if trouble(event):
+            raise Away(trouble(event))
+        assert [l["reads"] for l in event["locations"] if "/lake" not in l["name"]] == [1], event
+
+
 # ---- lists of path sets ----
 
+@patiently
 def test_lists_are_united(server, folder):
     """Who knows nothing of what others saw doesn't take it away."""
     with machines(server, folder, "p", "q", "r") as (p, q, r):
