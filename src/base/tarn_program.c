@@ -25,9 +25,8 @@ struct run {
 	size_t len;
 };
 
-/* The one beside our own file; or just its name. The caller frees it. */
-static char *
-program_path(const char *name)
+char *
+tarn_program_path(const char *name)
 {
 	char self[PATH_MAX];
 	ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
@@ -83,7 +82,7 @@ static int
 spawn(struct run *run, const char *const *words, const char *const *variables,
     int pipe_end)
 {
-	auto_free char *path = program_path(run->name);
+	auto_free char *path = tarn_program_path(run->name);
 	auto_free char **env = environment_with(variables);
 	posix_spawn_file_actions_t files;
 	char *const *argv;

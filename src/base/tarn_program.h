@@ -14,4 +14,7 @@
 int tarn_program_run(const char *const *words, const char *const *variables,
     int within_ms, struct error *err);
 
+/* Where that is: the one beside our own file; or just its name. The caller frees it. */
+char *tarn_program_path(const char *name);
+
 #endif

@@ -13,6 +13,7 @@ static const struct cmd *const cmds[] = {
 	&cmd_config,
 	&cmd_copy,
 	&cmd_daemon,
+	&cmd_doctor,
 	&cmd_fetch,
 	&cmd_flush,
 	&cmd_gc,

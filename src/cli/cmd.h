@@ -20,9 +20,9 @@ struct cmd {
 	int (*run)(int argc, char **argv);
 };
 
-extern const struct cmd cmd_config, cmd_copy, cmd_daemon, cmd_fetch, cmd_flush,
-    cmd_gc, cmd_help, cmd_locations, cmd_ls, cmd_mark, cmd_read, cmd_rm,
-    cmd_show, cmd_stats, cmd_verify, cmd_write;
+extern const struct cmd cmd_config, cmd_copy, cmd_daemon, cmd_doctor, cmd_fetch,
+    cmd_flush, cmd_gc, cmd_help, cmd_locations, cmd_ls, cmd_mark, cmd_read,
+    cmd_rm, cmd_show, cmd_stats, cmd_verify, cmd_write;
 
 /* argv as main() got it. */
 int cmd_run(int argc, char **argv);

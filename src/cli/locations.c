@@ -1,165 +1,21 @@
 /*
  * `tarn locations`: the tree of locations, and with --test whether each leaf keeps
- * what it is given: a value that nobody else has is written, read back, compared
- * and removed.
+ * what it is given.
  */
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
-#include <time.h>
 
 #include "base/json.h"
 #include "base/mem.h"
 #include "cli/cmd.h"
 #include "cli/config_reader.h"
 #include "cli/format.h"
-#include "cli/tree.h"
-
-#define TEST_SIZE 4096 /* bytes */
-
-enum verdict { SOUND, ONLY_READ, TEST_DECLINED, TEST_FAILED };
-
-static const char *const verdicts[] = { "sound", "only read", "declined",
-	"failed" };
-
-/* Steps of a test, in their order. */
-enum step { LOOK, WRITE, READ, REMOVE, STEPS };
-
-static const char *const steps[STEPS] = { "look", "write", "read", "remove" };
-
-struct trial {
-	enum verdict verdict;
-	uint64_t us[STEPS];
-	bool done[STEPS];
-	struct error err;
-};
+#include "cli/trial.h"
 
 struct locations {
 	bool as_json, test, failed;
 	struct buf line;
 };
-
-/* ---- testing ---- */
-
-static uint64_t
-now_us(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
-
-struct sample {
-	char data[TEST_SIZE];
-	struct key key;
-};
-
-static void
-make_sample(struct sample *sample)
-{
-	struct timespec now = { 0 };
-
-	memset(sample->data, 0, TEST_SIZE);
-	(void)clock_gettime(CLOCK_REALTIME, &now);
-	snprintf(sample->data, TEST_SIZE, "tarn locations --test %ld.%09ld %d",
-	    (long)now.tv_sec, now.tv_nsec, (int)getpid());
-	(void)getrandom(sample->data + 64, TEST_SIZE - 64, GRND_NONBLOCK);
-	sample->key.space = KEY_BLOB;
-	digest_bytes(&sample->key.digest, sample->data, TEST_SIZE);
-}
-
-typedef enum outcome step_fn(
-    struct location *loc, struct sample *sample, struct error *err);
-
-static enum outcome
-look(struct location *loc, struct sample *sample, struct error *err)
-{
-	return location_contains(loc, &sample->key, err);
-}
-
-static enum outcome
-write_sample(struct location *loc, struct sample *sample, struct error *err)
-{
-	auto_source *in = source_memory(sample->data, TEST_SIZE);
-
-	return location_write(loc, &sample->key, in, WRITE_IF_ABSENT, err);
-}
-
-static enum outcome
-read_sample(struct location *loc, struct sample *sample, struct error *err)
-{
-	auto_buf data = BUF_INIT;
-	auto_sink *out = sink_buf(&data, TEST_SIZE);
-	enum outcome outcome = location_read(loc, &sample->key, out, err);
-
-	if (outcome == MISS)
-		return error_set(err, ERROR_CORRUPT,
-		    "what was written is not there to be read");
-	if (outcome == HIT &&
-	    (data.len != TEST_SIZE ||
-	        memcmp(data.data, sample->data, TEST_SIZE) != 0))
-		return error_set(err, ERROR_CORRUPT,
-		    "what was read is not what was written");
-	return outcome;
-}
-
-static enum outcome
-remove_sample(struct location *loc, struct sample *sample, struct error *err)
-{
-	enum outcome outcome = location_remove(loc, &sample->key, err);
-
-	if (outcome == MISS)
-		return error_set(
-		    err, ERROR_SYSTEM, "what was written could not be removed");
-	if (outcome == HIT && location_contains(loc, &sample->key, err) == HIT)
-		return error_set(
-		    err, ERROR_SYSTEM, "what was removed is still there");
-	return outcome;
-}
-
-static enum outcome
-take_step(struct trial *trial, enum step step, struct location *loc,
-    struct sample *sample)
-{
-	static step_fn *const fns[STEPS] = { look, write_sample, read_sample,
-		remove_sample };
-	uint64_t start = now_us();
-	struct error err = { 0 };
-	enum outcome outcome = fns[step](loc, sample, &err);
-
-	trial->us[step] = now_us() - start;
-	trial->done[step] = outcome != FAILED;
-	if (outcome == FAILED && trial->verdict != TEST_FAILED) {
-		trial->verdict = TEST_FAILED;
-		trial->err = err;
-		error_wrap(&trial->err, "%s", steps[step]);
-	}
-	if (step == WRITE && outcome == DECLINED) {
-		trial->verdict = TEST_DECLINED;
-		trial->err = err;
-	}
-	return outcome;
-}
-
-/* What was written goes, even if it could not be read. */
-static void
-test(const struct tree_node *node, struct trial *trial)
-{
-	struct sample sample;
-
-	make_sample(&sample);
-	if (take_step(trial, LOOK, node->loc, &sample) == FAILED)
-		return;
-	if (!node->may_change) {
-		trial->verdict = ONLY_READ;
-		return;
-	}
-	if (take_step(trial, WRITE, node->loc, &sample) <= DECLINED)
-		return;
-	(void)take_step(trial, READ, node->loc, &sample);
-	(void)take_step(trial, REMOVE, node->loc, &sample);
-}
 
 /* ---- showing ---- */
 
@@ -168,12 +24,12 @@ add_trial(struct buf *to, const struct trial *trial)
 {
 	bool first = true;
 
-	buf_addf(to, "%s", verdicts[trial->verdict]);
-	for (size_t i = 0; i < STEPS; i++) {
+	buf_addf(to, "%s", trial_verdicts[trial->verdict]);
+	for (size_t i = 0; i < TRIAL_STEPS; i++) {
 		if (!trial->done[i])
 			continue;
-		buf_addf(to, "%s%s %.2f ms", first ? ": " : ", ", steps[i],
-		    (double)trial->us[i] / 1000);
+		buf_addf(to, "%s%s %.2f ms", first ? ": " : ", ",
+		    trial_steps[i], (double)trial->us[i] / 1000);
 		first = false;
 	}
 	if (trial->err.text[0])
@@ -224,11 +80,11 @@ json_of_trial(struct buf *to, const struct trial *trial)
 {
 	json_name(to, "test");
 	buf_add(to, "{", 1);
-	format_json_text(to, "outcome", verdicts[trial->verdict]);
+	format_json_text(to, "outcome", trial_verdicts[trial->verdict]);
 	format_json_text(
 	    to, "error", trial->err.text[0] ? trial->err.text : NULL);
-	for (size_t i = 0; i < STEPS; i++) {
-		auto_free char *name = xasprintf("%s_us", steps[i]);
+	for (size_t i = 0; i < TRIAL_STEPS; i++) {
+		auto_free char *name = xasprintf("%s_us", trial_steps[i]);
 
 		if (trial->done[i])
 			format_json_number(to, name, trial->us[i]);
@@ -273,8 +129,8 @@ show_node(void *arg, const struct tree_node *node)
 	struct trial trial = { 0 };
 
 	if (tested)
-		test(node, &trial);
-	locations->failed |= trial.verdict == TEST_FAILED;
+		trial_make(node, &trial);
+	locations->failed |= trial.verdict == TRIAL_FAILED;
 	buf_add(to, "{", locations->as_json);
 	(locations->as_json ? add_json : add_text)(to, node);
 	if (tested && locations->as_json)
