@@ -55,6 +55,7 @@ struct job {
 	int input;               /* spool of a declared stdin, or -1 */
 	struct digest input_digest;
 
+	bool far;   /* some leaf of the tree is across a network */
 	bool found; /* `record` is what lookup() found */
 	struct record record;
 	struct location *leaf; /* that it came from; borrowed */

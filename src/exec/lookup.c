@@ -25,7 +25,6 @@ struct candidate {
 
 struct search {
 	struct job *job;
-	bool far; /* some leaf is, and may have more */
 	struct digest tried[TRIED];
 	size_t count;
 	struct candidate candidate[TRIED];
@@ -140,7 +139,7 @@ try_set(struct search *search, struct candidate *candidate)
 	else
 		job_note(job, "%s", err.text);
 	look_release(&look);
-	if (outcome == HIT && !found && search->far)
+	if (outcome == HIT && !found && job->far)
 		add_candidate(search, candidate);
 	return found;
 }
@@ -491,9 +490,9 @@ note_trouble(void *arg, struct location *leaf)
 static void
 find_far(void *arg, struct location *leaf)
 {
-	struct search *search = arg;
+	struct job *job = arg;
 
-	search->far |= leaf->kind->remote;
+	job->far |= leaf->kind->remote;
 }
 
 static void
@@ -516,12 +515,12 @@ lookup(struct job *job)
 	    "project are new");
 	if (!job->tree)
 		return;
-	location_each_leaf(job->tree, find_far, &search);
+	location_each_leaf(job->tree, find_far, job);
 	fetch_begin_lookup(job);
-	location_set_reach(job->tree, search.far ? REACH_NEAR : REACH_ALL);
+	location_set_reach(job->tree, job->far ? REACH_NEAR : REACH_ALL);
 	job->found =
 	    location_read_each(job->tree, &key, RECORD_MAX, try_list, &search);
-	if (!job->found && search.far)
+	if (!job->found && job->far)
 		job->found = lookup_far(&search, &key);
 	location_set_reach(job->tree, REACH_ALL);
 	fetch_end(job);

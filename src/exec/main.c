@@ -344,7 +344,7 @@ restore_and_replay(struct job *job, struct error *err)
 	struct restore restore = {
 		.tree = job->tree,
 		.others = replay.blob,
-		.far = job->leaf && job->leaf->kind->remote,
+		.far = job->far,
 		.mend = !job->options.read_only,
 		.note = note_damage,
 		.world = &job->world,

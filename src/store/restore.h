@@ -17,7 +17,7 @@ struct restore_blob; /* below */
 struct restore {
 	struct location *tree; /* where blobs are */
 	bool mend;             /* locations forget what is damaged */
-	bool far;              /* blobs are far away: ask for all at once */
+	bool far;              /* blobs may be far away: ask for all at once */
 	struct restore_blob *others; /* what else is to be there first */
 	size_t other_count;
 	const struct world *world;
