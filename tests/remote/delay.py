@@ -88,7 +88,7 @@ def behind(start, needs, url):
         with start(folder) as server:
             wire = Wire(server.port)
             try:
-                yield support.Server(None, server.env, wire=wire, far=lambda name: url(wire.here, name),
+                yield support.Server(None, server.env, wire=wire, inner=server, far=lambda name: url(wire.here, name),
                                      near=lambda name: url(server.port, name))
             finally:
                 wire.close()
@@ -331,6 +331,43 @@ def test_lists_are_united(server, folder):
             r.clean()
             r.run("hit", *CHOICE)
             assert r.read("o") == f"{which}\n"
+
+
+# ---- damage ----
+
+def damage(server, kind):
+    """In the only value of the index that is one, so that nothing of it can be used."""
+    found = [path for path in glob.glob(f"{server.inner.www}/**/index/**", recursive=True)
+             if os.path.isfile(path) and kind in open(path, "rb").read()]
+    assert len(found) == 1, found
+    with open(found[0], "r+b") as f:
+        f.truncate(os.path.getsize(found[0]) // 2)
+
+
+@support.only("delayed nginx")
+@patiently
+def test_what_is_damaged_there_is_mended(server, folder):
+    for kind, words in (b"tarn.Record", "is damaged in"), (b"tarn.PathSets", "a damaged list of path sets"):
+        shutil.rmtree(server.inner.www)
+        os.makedirs(server.inner.www)
+        names = [f"{kind.decode()}{i}" for i in range(3)]
+        with machines(server, folder, *names) as (p, q, r):
+            for m in p, q, r:
+                m.write("in", "x\n")
+            p.run("miss", "sh", "-c", "cat in >o")
+            p.flush()
+            damage(server, kind)
+            q.connect()
+            q.clean()
+            event = q.run("miss", "sh", "-c", "cat in >o")
+            assert words in event["note"], event
+            q.flush()
+            q.clean()
+            assert "/lake" in q.run("hit", "sh", "-c", "cat in >o")["tier"]
+            r.connect()
+            r.clean()
+            event = r.run("hit", "sh", "-c", "cat in >o")
+            assert "/lake" not in event["tier"] and "note" not in event, event
 
 
 # ---- a build ----
