@@ -5,9 +5,9 @@ import glob, os, subprocess, sys
 
 PROGRAMS = {"exec": "tarn-exec", "cli": "tarn", "daemon": "tarnd"}  # by their folders in src/
 LIBRARIES = {  # as pkg-config knows them, by the part that needs them
-    "core": "libprotobuf-c libcrypto yaml-0.1",
-    "cli": "libprotobuf-c libcrypto yaml-0.1 libcjson libssl libcurl expat hiredis libssh2",
-    "test": "libprotobuf-c libcrypto yaml-0.1 libcjson libssl libcurl expat hiredis libssh2 criterion",
+    "core": "libprotobuf-c libcrypto yaml-0.1 libzstd",
+    "cli": "libprotobuf-c libcrypto yaml-0.1 libzstd libcjson libssl libcurl expat hiredis libssh2",
+    "test": "libprotobuf-c libcrypto yaml-0.1 libzstd libcjson libssl libcurl expat hiredis libssh2 criterion",
 }
 PARTS = {"tarn-exec": "core", "tarn": "cli", "tarnd": "cli"}
 STATIC = {"tarn-exec"}

@@ -11,6 +11,7 @@
 #include "base/buf.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/pack.h"
 
 ssize_t
 source_read(struct source *src, void *data, size_t size, struct error *err)
@@ -64,6 +65,12 @@ int
 sink_commit(struct sink *sink, struct error *err)
 {
 	return sink->ops->commit(sink, err);
+}
+
+bool
+sink_is_full(struct sink *sink)
+{
+	return sink->ops->is_full && sink->ops->is_full(sink);
 }
 
 void
@@ -405,7 +412,23 @@ struct verify_sink {
 	struct sink *next;
 	struct hasher hasher;
 	struct digest want;
+	unsigned char head[PACK_MARK]; /* the first bytes, `held` of them */
+	size_t held;
 };
+
+static void
+verify_add(struct verify_sink *sink, const void *data, size_t size)
+{
+	size_t room = sizeof(sink->head) - sink->held;
+
+	hasher_add(&sink->hasher, data, size);
+	if (room == 0)
+		return;
+	if (size < room)
+		room = size;
+	memcpy(sink->head + sink->held, data, room);
+	sink->held += room;
+}
 
 static int
 verify_write(
@@ -413,7 +436,7 @@ verify_write(
 {
 	struct verify_sink *sink = container_of(base, struct verify_sink, base);
 
-	hasher_add(&sink->hasher, data, size);
+	verify_add(sink, data, size);
 	return sink_write(sink->next, data, size, err);
 }
 
@@ -429,7 +452,7 @@ verify_write_file(struct sink *base, int fd, struct error *err)
 	ssize_t got;
 
 	while ((got = pread(fd, chunk, sizeof(chunk), at)) > 0) {
-		hasher_add(&sink->hasher, chunk, (size_t)got);
+		verify_add(sink, chunk, (size_t)got);
 		if (!whole &&
 		    sink_write(sink->next, chunk, (size_t)got, err) < 0)
 			return -1;
@@ -446,7 +469,14 @@ verify_reset(struct sink *base, struct error *err)
 	struct verify_sink *sink = container_of(base, struct verify_sink, base);
 
 	hasher_init(&sink->hasher);
+	sink->held = 0;
 	return sink_reset(sink->next, err);
+}
+
+static bool
+verify_is_full(struct sink *base)
+{
+	return sink_is_full(container_of(base, struct verify_sink, base)->next);
 }
 
 bool
@@ -460,6 +490,19 @@ sink_verified(struct sink *verify, struct digest *sum)
 	return digest_equal(sum, &sink->want);
 }
 
+bool
+sink_packed(struct sink *verify, struct error *err)
+{
+	struct verify_sink *sink =
+	    container_of(verify, struct verify_sink, base);
+
+	if (!pack_is_marked(sink->head, sink->held))
+		return false;
+	error_set(err, ERROR_USAGE,
+	    "it is stored compressed; set \"compress\" for this location");
+	return true;
+}
+
 static int
 verify_commit(struct sink *base, struct error *err)
 {
@@ -467,6 +510,8 @@ verify_commit(struct sink *base, struct error *err)
 	char want[DIGEST_HEX + 1], got[DIGEST_HEX + 1];
 	struct digest sum;
 
+	if (!sink_verified(base, &sum) && sink_packed(base, err))
+		return -1;
 	if (!sink_verified(base, &sum))
 		return error_set(err, ERROR_CORRUPT, "expected blob %s, got %s",
 		    digest_hex(&sink->want, want), digest_hex(&sum, got));
@@ -490,6 +535,7 @@ sink_verify(struct sink *next, const struct digest *want)
 		.commit = verify_commit,
 		.close = verify_close,
 		.write_file = verify_write_file,
+		.is_full = verify_is_full,
 	};
 	struct verify_sink *sink = xmalloc(sizeof(*sink));
 

@@ -60,6 +60,12 @@ struct sink_ops {
 	 * A sink that ends in a file shares the storage or lets the kernel copy.
 	 */
 	int (*write_file)(struct sink *sink, int fd, struct error *err);
+
+	/*
+	 * Optional: did it get more than it wants? It takes what follows and keeps
+	 * nothing of it, so who makes bytes of few may stop.
+	 */
+	bool (*is_full)(struct sink *sink);
 };
 
 struct sink {
@@ -78,6 +84,7 @@ int sink_write(
 int sink_write_file(struct sink *sink, int fd, struct error *err);
 int sink_reset(struct sink *sink, struct error *err);
 int sink_commit(struct sink *sink, struct error *err);
+bool sink_is_full(struct sink *sink);
 void sink_close(struct sink *sink); /* NULL is fine */
 
 #define auto_source __attribute__((cleanup(source_close_var))) struct source
@@ -133,9 +140,12 @@ struct sink *sink_file(const char *path, mode_t mode, struct error *err);
 
 /*
  * Pass bytes on to `next`, which is borrowed, and refuse to commit with
- * ERROR_CORRUPT unless they add up to `want`. sink_verified(): do they?
+ * ERROR_CORRUPT unless they add up to `want`. sink_verified(): do they? If they
+ * are the packed form of something (base/pack.h), the error says so instead, and is
+ * ERROR_USAGE; sink_packed(): are they?
  */
 struct sink *sink_verify(struct sink *next, const struct digest *want);
 bool sink_verified(struct sink *verify, struct digest *sum);
+bool sink_packed(struct sink *verify, struct error *err);
 
 #endif

@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "base/pack.h"
 #include "locations/layout.h"
 #include "locations/location.h"
 
@@ -295,6 +296,19 @@ set_path_option(struct reader *r, const struct json_key *key,
 	return 0;
 }
 
+static int
+set_compress(struct reader *r, const struct json_key *key, const cJSON *value,
+    void *target)
+{
+	struct error err;
+	struct packer *packer = packer_new(value->valuestring, &err);
+
+	if (!packer)
+		return reader_bad_value(r, key, value);
+	packer_free(packer);
+	return set_option(r, key, value, target);
+}
+
 /* ---- options of a lake ---- */
 
 /* [2, 30] is kept as "2,30"; the lake looks closer. */
@@ -386,6 +400,12 @@ static const char *const sftp_schemes[] = { "sftp://", NULL };
 static const char *const scp_schemes[] = { "scp://", NULL };
 static const char *const http_schemes[] = { "http://", "https://", NULL };
 
+#define COMPRESS_KEY \
+	{ \
+		LOCATION_COMPRESS, \
+		    "\"zstd\" or \"zstd:LEVEL\" with a level from 1 to 19", \
+		    cJSON_String, .set = set_compress \
+	}
 static const struct json_key disk_keys[] = {
 	{ "disk", "the path of a folder", cJSON_String, .set = reader_nothing },
 	{ "max_size", SIZE, .set = reader_size,
@@ -401,6 +421,7 @@ static const struct json_key disk_keys[] = {
 	{ "hash", CHOICE("sha256"), .set = set_option, .choices = hashes },
 	{ "usage", FLAG, .set = set_option },
 	{ "labels", FLAG, .set = set_option },
+	COMPRESS_KEY,
 	{ 0 },
 };
 static const struct json_key redis_keys[] = {
@@ -417,6 +438,7 @@ static const struct json_key redis_keys[] = {
 	{ "usage", FLAG, .set = set_option },
 	{ "max_size", SIZE, .set = set_size_option },
 	{ "timeout", COUNT, .set = set_option },
+	COMPRESS_KEY,
 	{ 0 },
 };
 static const struct json_key s3_keys[] = {
@@ -431,6 +453,7 @@ static const struct json_key s3_keys[] = {
 	{ "timeout", COUNT, .set = set_option },
 	{ "part_size", SIZE, .set = set_size_option },
 	{ "usage", FLAG, .set = set_option },
+	COMPRESS_KEY,
 	{ 0 },
 };
 /* What sftp and scp have in common. */
@@ -456,12 +479,14 @@ static const struct json_key sftp_keys[] = {
 	{ "sftp", "[user@]host[:port]/path or an sftp URL", cJSON_String,
 	    .set = reader_nothing },
 	SSH_KEYS,
+	COMPRESS_KEY,
 	{ 0 },
 };
 static const struct json_key scp_keys[] = {
 	{ "scp", "[user@]host[:port]/path or an scp URL", cJSON_String,
 	    .set = reader_nothing },
 	SSH_KEYS,
+	COMPRESS_KEY,
 	{ 0 },
 };
 static const struct json_key nginx_keys[] = {
@@ -478,6 +503,7 @@ static const struct json_key nginx_keys[] = {
 	{ "netrc", FLAG, .set = set_option },
 	{ "proxy", TEXT, .set = set_option },
 	{ "timeout", COUNT, .set = set_option },
+	COMPRESS_KEY,
 	{ 0 },
 };
 static const struct json_key levels_keys[] = {

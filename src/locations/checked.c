@@ -25,14 +25,40 @@ note_damage(struct search *search, const struct location *leaf,
 		    fate);
 }
 
+/*
+ * What another one packed, where we were not told that values are packed, is none of
+ * our business: it is told of, and stays.
+ */
+static bool
+is_only_packed(struct search *search, struct location *leaf)
+{
+	auto_sink *look = sink_verify(sink_null(), &search->key->digest);
+	char hex[DIGEST_HEX + 1];
+	struct error err;
+
+	if (search->key->space != KEY_BLOB || leaf->packer ||
+	    location_read(leaf, search->key, look, &err) != HIT ||
+	    !sink_packed(look, &err))
+		return false;
+	if (search->check->damage.kind == ERROR_NONE) {
+		error_wrap(&err, "blob %s in '%s'",
+		    digest_hex(&search->key->digest, hex), leaf->label);
+		search->check->damage = err;
+	}
+	return true;
+}
+
 /* `reached`: a removal would come here, too. */
 static void
 see_to_damage(struct search *search, struct location *leaf, bool reached)
 {
 	struct error err;
-	bool gone = search->check->mend && reached &&
-	    location_remove(leaf, search->key, &err) == HIT;
+	bool gone;
 
+	if (is_only_packed(search, leaf))
+		return;
+	gone = search->check->mend && reached &&
+	    location_remove(leaf, search->key, &err) == HIT;
 	search->removed |= gone;
 	note_damage(search, leaf, "is damaged", gone ? " and was removed" : "");
 }

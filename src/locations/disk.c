@@ -113,6 +113,13 @@ set_labels(struct disk *disk, const char *text)
 	return true;
 }
 
+/* It is seen to elsewhere. */
+static bool
+set_compress(struct disk *disk, const char *text)
+{
+	return true;
+}
+
 static const struct disk_option {
 	const char *name;
 	bool (*set)(struct disk *disk, const char *text);
@@ -127,6 +134,7 @@ static const struct disk_option {
 	{ "hash", set_hash, "sha256" },
 	{ "usage", set_usage, "1 or 0" },
 	{ "labels", set_labels, "1 or 0" },
+	{ LOCATION_COMPRESS, set_compress, "" },
 };
 
 static int

@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "base/pack.h"
 #include "base/url.h"
 #include "locations/kinds.h"
 
@@ -18,6 +19,9 @@ outcome_name(enum outcome outcome)
 	}
 	return "unknown";
 }
+
+#define PACK_MEMORY ((size_t)256 << 10) /* of a packed value; then a file */
+#define PACK_AT_ONCE 64                 /* of a batch */
 
 /* ---- opening ---- */
 
@@ -52,6 +56,22 @@ location_place(const Tarn__Location *config)
 	return url_without_user(config->place);
 }
 
+/* The option `compress`, which all leaves have. */
+static int
+set_packer(
+    struct location *loc, const Tarn__Location *config, struct error *err)
+{
+	for (size_t i = config->n_options; i-- > 0;) {
+		const Tarn__Option *option = config->options[i];
+
+		if (strcmp(option->name, LOCATION_COMPRESS) != 0)
+			continue;
+		loc->packer = packer_new(option->value, err);
+		return loc->packer ? 0 : -1;
+	}
+	return 0;
+}
+
 struct location *
 location_open(const Tarn__Location *config, struct error *err)
 {
@@ -63,6 +83,10 @@ location_open(const Tarn__Location *config, struct error *err)
 		return NULL;
 	}
 	loc = kind->open(config, err);
+	if (loc && !kind->forwards && set_packer(loc, config, err) < 0) {
+		location_close(loc);
+		return NULL;
+	}
 	if (loc && !loc->label)
 		loc->label = location_place(config);
 	return loc;
@@ -75,6 +99,7 @@ location_close(struct location *loc)
 		return;
 	free(loc->label);
 	free(loc->trouble);
+	packer_free(loc->packer);
 	loc->kind->close(loc);
 }
 
@@ -238,6 +263,12 @@ must_verify(const struct location *loc, const struct key *key)
 	return loc->kind->remote && key->space == KEY_BLOB;
 }
 
+static bool
+is_packed(const struct location *loc, const struct key *key)
+{
+	return loc->packer && key->space == KEY_BLOB;
+}
+
 /* A hit that is another value is a failure. */
 static enum outcome
 verified(const struct location *loc, struct sink *verify, enum outcome outcome,
@@ -247,18 +278,81 @@ verified(const struct location *loc, struct sink *verify, enum outcome outcome,
 
 	if (outcome != HIT || sink_verified(verify, &sum))
 		return outcome;
+	if (!loc->packer && sink_packed(verify, err))
+		return error_wrap(err, "%s", loc->label);
 	return error_set(err, ERROR_CORRUPT,
 	    "%s: the value is not what its key says", loc->label);
 }
 
+/* Nobody waits longer than that for what a server sent. */
+static struct sink *
+unpack_for(struct location *loc, struct sink *out)
+{
+	return sink_unpack(
+	    loc->packer, out, loc->kind->remote ? &loc->deadline_us : NULL);
+}
+
+/*
+ * A hit whose packed form is damaged is what any other damaged value is: a failure if
+ * it comes from a server, and otherwise a hit that isn't what its key says, for whoever
+ * reads to see.
+ */
 static enum outcome
-read_verified(struct location *loc, const struct key *key, struct sink *out,
+unpacked(const struct location *loc, struct sink *unpack, enum outcome outcome,
     struct error *err)
 {
-	auto_sink *verify = sink_verify(out, &key->digest);
+	struct error why;
+	enum unpacked state;
 
-	return verified(
-	    loc, verify, loc->kind->read(loc, key, verify, err), err);
+	if (outcome != HIT)
+		return outcome;
+	state = sink_unpacked(unpack, &why);
+	if (state == UNPACK_WHOLE ||
+	    (state == UNPACK_DAMAGED && !loc->kind->remote))
+		return HIT;
+	*err = why;
+	return error_wrap(err, "%s", loc->label);
+}
+
+/* From the leaf, if need be through what unpacks, then through what verifies. */
+struct way {
+	struct sink *out;             /* borrowed */
+	struct sink *verify, *unpack; /* NULL: not needed */
+};
+
+static struct sink *
+way_open(struct way *way, struct location *loc, const struct key *key,
+    struct sink *out)
+{
+	*way = (struct way){ .out = out };
+	if (must_verify(loc, key))
+		out = way->verify = sink_verify(out, &key->digest);
+	if (is_packed(loc, key))
+		out = way->unpack = unpack_for(loc, out);
+	return out;
+}
+
+static enum outcome
+way_close(struct way *way, const struct location *loc, enum outcome outcome,
+    struct error *err)
+{
+	if (way->unpack)
+		outcome = unpacked(loc, way->unpack, outcome, err);
+	if (way->verify)
+		outcome = verified(loc, way->verify, outcome, err);
+	sink_close(way->unpack);
+	sink_close(way->verify);
+	return outcome;
+}
+
+static enum outcome
+read_by_way(struct location *loc, const struct key *key, struct sink *out,
+    struct error *err)
+{
+	struct way way;
+	struct sink *in = way_open(&way, loc, key, out);
+
+	return way_close(&way, loc, loc->kind->read(loc, key, in, err), err);
 }
 
 enum outcome
@@ -271,10 +365,37 @@ location_read(struct location *loc, const struct key *key, struct sink *out,
 	if (is_out_of_reach(loc))
 		return MISS;
 	outcome = rests(loc, start, err) ? FAILED
-	    : must_verify(loc, key)      ? read_verified(loc, key, out, err)
-	                                 : loc->kind->read(loc, key, out, err);
+	    : must_verify(loc, key) || is_packed(loc, key)
+	    ? read_by_way(loc, key, out, err)
+	    : loc->kind->read(loc, key, out, err);
 	count_read(loc, outcome, err);
 	return counted(loc, start, outcome, err);
+}
+
+/* What is kept of `in`, a source to be closed; NULL: it is `in` itself. What is too
+ * large for the leaf as it is shall hear that from the leaf. -1 on failure. */
+static int
+pack(struct location *loc, struct source *in, struct spool *spool,
+    struct source **packed, struct error *err)
+{
+	int rc = in->size > location_limit(loc)
+	    ? 0
+	    : packer_pack(loc->packer, in, spool, err);
+
+	*packed = rc > 0 ? spool_source(spool) : NULL;
+	return rc < 0 ? -1 : 0;
+}
+
+static enum outcome
+write_packed(struct location *loc, const struct key *key, struct source *in,
+    enum write_mode mode, struct error *err)
+{
+	auto_spool spool = SPOOL_INIT(PACK_MEMORY);
+	auto_source *packed = NULL;
+
+	if (pack(loc, in, &spool, &packed, err) < 0)
+		return FAILED;
+	return loc->kind->write(loc, key, packed ? packed : in, mode, err);
 }
 
 enum outcome
@@ -288,7 +409,9 @@ location_write(struct location *loc, const struct key *key, struct source *in,
 	err->text[0] = '\0';
 	outcome = counted(loc, start,
 	    rests(loc, start, err) ? FAILED
-	                           : loc->kind->write(loc, key, in, mode, err),
+	        : is_packed(loc, key)
+	        ? write_packed(loc, key, in, mode, err)
+	        : loc->kind->write(loc, key, in, mode, err),
 	    err);
 	count_write(loc, outcome, err);
 	return outcome;
@@ -405,30 +528,23 @@ count_read_batch(struct location *loc, uint64_t start,
 	count_time(loc, start, failed);
 }
 
-/* The batch of a remote leaf: each sink behind one that verifies. */
+/* Each sink behind those that unpack and verify. */
 static void
-read_batch_verified(
+read_batch_by_ways(
     struct location *loc, struct location_read_request *requests, size_t count)
 {
-	auto_free struct sink **outs = xmalloc(count * sizeof(*outs));
+	auto_free struct way *ways = xmalloc(count * sizeof(*ways));
 
-	for (size_t i = 0; i < count; i++) {
-		outs[i] = requests[i].out;
-		if (must_verify(loc, &requests[i].key))
-			requests[i].out =
-			    sink_verify(outs[i], &requests[i].key.digest);
-	}
+	for (size_t i = 0; i < count; i++)
+		requests[i].out =
+		    way_open(&ways[i], loc, &requests[i].key, requests[i].out);
 	loc->kind->read_batch(loc, requests, count);
 	for (size_t i = 0; i < count; i++) {
 		struct location_read_request *request = &requests[i];
-		struct sink *verify = request->out;
 
-		request->out = outs[i];
-		if (verify == outs[i])
-			continue;
+		request->out = ways[i].out;
 		request->outcome =
-		    verified(loc, verify, request->outcome, &request->err);
-		sink_close(verify);
+		    way_close(&ways[i], loc, request->outcome, &request->err);
 	}
 }
 
@@ -440,8 +556,8 @@ location_read_batch(
 	bool at_once = !is_out_of_reach(loc) && loc->kind->read_batch;
 
 	if (at_once && start >= loc->rest_until && count > 0) {
-		if (loc->kind->remote)
-			read_batch_verified(loc, requests, count);
+		if (loc->kind->remote || loc->packer)
+			read_batch_by_ways(loc, requests, count);
 		else
 			loc->kind->read_batch(loc, requests, count);
 		count_read_batch(loc, start, requests, count);
@@ -449,6 +565,49 @@ location_read_batch(
 	}
 	for (size_t i = 0; i < count; i++)
 		read_one(loc, &requests[i]);
+}
+
+/* Some of a batch, each in the form in which it is to be kept. */
+static void
+write_some_packed(
+    struct location *loc, struct location_write_request *requests, size_t count)
+{
+	struct location_write_request writes[PACK_AT_ONCE];
+	struct source *packed[PACK_AT_ONCE] = { NULL };
+	struct spool spools[PACK_AT_ONCE];
+	size_t index[PACK_AT_ONCE], n = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		spools[i] = (struct spool)SPOOL_INIT(PACK_MEMORY);
+		requests[i].outcome = FAILED;
+		if (is_packed(loc, &requests[i].key) &&
+		    pack(loc, requests[i].in, &spools[i], &packed[i],
+		        &requests[i].err) < 0)
+			continue;
+		writes[n] = requests[i];
+		if (packed[i])
+			writes[n].in = packed[i];
+		index[n++] = i;
+	}
+	if (n > 0)
+		loc->kind->write_batch(loc, writes, n);
+	for (size_t i = 0; i < n; i++) {
+		requests[index[i]].outcome = writes[i].outcome;
+		requests[index[i]].err = writes[i].err;
+	}
+	for (size_t i = 0; i < count; i++) {
+		source_close(packed[i]);
+		spool_release(&spools[i]);
+	}
+}
+
+static void
+write_batch_packed(
+    struct location *loc, struct location_write_request *requests, size_t count)
+{
+	for (size_t at = 0; at < count; at += PACK_AT_ONCE)
+		write_some_packed(loc, requests + at,
+		    count - at < PACK_AT_ONCE ? count - at : PACK_AT_ONCE);
 }
 
 void
@@ -463,7 +622,8 @@ location_write_batch(
 		requests[i].err.text[0] = '\0';
 	}
 	if (loc->kind->write_batch && start >= loc->rest_until && count > 0) {
-		loc->kind->write_batch(loc, requests, count);
+		(loc->packer ? write_batch_packed : loc->kind->write_batch)(
+		    loc, requests, count);
 		if (!is_leaf(loc))
 			return;
 		for (size_t i = 0; i < count; i++) {

@@ -28,6 +28,7 @@
  */
 
 struct location;
+struct packer;          /* base/pack.h */
 struct collect_request; /* collect.h */
 struct collect_result;
 
@@ -92,7 +93,7 @@ struct location_contains_request {
 
 struct location_entry {
 	struct key key;
-	uint64_t size;         /* bytes */
+	uint64_t size;         /* bytes, as they are kept */
 	time_t last_used;      /* seconds since the epoch, 0 if not kept */
 	struct location *leaf; /* that has it; borrowed */
 };
@@ -122,6 +123,9 @@ struct location_kind {
 	 * the kind need not look.
 	 */
 	bool remote;
+
+	/* Another process does what is asked of it, and packs what is to be packed. */
+	bool forwards;
 
 	/* Build a location from its description. NULL with *err set on failure. */
 	struct location *(*open)(
@@ -264,6 +268,14 @@ struct location {
 	enum reach reach;    /* location_set_reach() */
 
 	/*
+	 * Leaves only, by their option `compress`: blobs are kept packed where that
+	 * gains. location.c sees to it on their way in and out, so a leaf is only told
+	 * that what it keeps has not the digest that its key says. NULL: they are kept
+	 * as they are. Owned.
+	 */
+	struct packer *packer;
+
+	/*
 	 * Leaves but remote ones, of whom tarnd keeps account: CLOCK_MONOTONIC,
 	 * microseconds. One that took half a second to fail, as a file system does
 	 * whose server is gone, is not asked for the next ten: everything FAILED
@@ -283,6 +295,9 @@ struct location {
  */
 struct location *location_open(const Tarn__Location *config, struct error *err);
 void location_close(struct location *loc); /* NULL is fine */
+
+/* The option that all leaves have: how what they keep is packed (base/pack.h). */
+#define LOCATION_COMPRESS "compress"
 
 /* A leaf's place as it may be shown. The caller frees it. */
 char *location_place(const Tarn__Location *config);
@@ -349,7 +364,8 @@ struct location_check {
 	struct error damage;
 };
 
-/* MISS: nobody has it; FAILED with ERROR_CORRUPT: nobody has it whole. */
+/* MISS: nobody has it; FAILED with ERROR_CORRUPT: nobody has it whole; with
+ * ERROR_USAGE: it is there, packed, in a location that has no `compress`. */
 enum outcome location_read_checked(struct location *loc, const struct key *key,
     struct sink *out, struct location_check *check, struct error *err);
 

@@ -549,6 +549,7 @@ proxy_expect(struct location *loc, uint64_t bytes)
 	const struct location_kind proxy_##kind = { \
 		.name = #kind, \
 		.remote = true, \
+		.forwards = true, \
 		.open = open_##kind, \
 		.close = proxy_close, \
 		.read = proxy_read, \

@@ -55,6 +55,13 @@ tee_reset(struct sink *base, struct error *err)
 	return sink_reset(tee->out, err);
 }
 
+/* A copy of that would be as damaged. */
+static bool
+tee_is_full(struct sink *base)
+{
+	return sink_is_full(tee_of(base)->out);
+}
+
 static int
 tee_commit(struct sink *base, struct error *err)
 {
@@ -79,6 +86,7 @@ tee_init(struct tee *tee, struct sink *out, uint64_t limit, size_t memory)
 		.commit = tee_commit,
 		.close = tee_close,
 		.write_file = tee_write_file,
+		.is_full = tee_is_full,
 	};
 
 	*tee = (struct tee){ .base = { &ops },

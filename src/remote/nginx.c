@@ -128,6 +128,10 @@ configure(struct nginx *nginx, const Tarn__Location *config,
 	if (!!token + !!file + !!place->user > 1)
 		return error_set(err, ERROR_USAGE,
 		    "expected one of a user, 'token' and 'token_file'");
+	if (nginx->bazel && place_option(config, LOCATION_COMPRESS))
+		return error_set(err, ERROR_USAGE,
+		    "'compress' does not go with 'layout=bazel': its servers "
+		    "and clients take values as they are");
 	if (token && set_token(nginx, token, strlen(token), err) < 0)
 		return -1;
 	nginx->token_file = file ? xstrdup(file) : NULL;

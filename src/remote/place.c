@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/percent.h"
 #include "base/url.h"
+#include "locations/location.h"
 
 /* The port in `text`, all of it; -1: it is none. */
 static int
@@ -142,12 +143,14 @@ place_options(
 	auto_buf list = BUF_INIT;
 
 	for (size_t i = 0; i < config->n_options; i++) {
-		if (is_known(config->options[i]->name, known))
+		if (is_known(config->options[i]->name, known) ||
+		    strcmp(config->options[i]->name, LOCATION_COMPRESS) == 0)
 			continue;
 		for (size_t k = 0; known[k]; k++)
-			buf_addf(&list, "%s%s", k ? ", " : "", known[k]);
+			buf_addf(&list, "%s, ", known[k]);
 		return error_set(err, ERROR_USAGE,
-		    "'%s' is no option of %s: expected one of %s",
+		    "'%s' is no option of %s: expected one of "
+		    "%s" LOCATION_COMPRESS,
 		    config->options[i]->name, config->kind, list.data);
 	}
 	return 0;

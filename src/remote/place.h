@@ -30,7 +30,7 @@ void place_release(struct place *place);
 /*
  * The value of an option of a leaf, NULL without it: the last, if there are several.
  * place_options(): -1 and ERROR_USAGE if there is one that `known`, which ends with
- * NULL, does not name.
+ * NULL, does not name; `compress` is known of all.
  */
 const char *place_option(const Tarn__Location *config, const char *name);
 int place_options(

@@ -252,6 +252,13 @@ digest_of(struct source *in, struct digest *digest, struct error *err)
 	return got < 0 ? -1 : source_rewind(in, err);
 }
 
+/* Is its key the digest of what is sent? */
+static bool
+is_named_by_content(const struct write *w)
+{
+	return w->key->space == KEY_BLOB && !w->s3->base.packer;
+}
+
 static void
 write_init(struct write *w, struct s3 *s3)
 {
@@ -283,9 +290,8 @@ write_prepare(struct write *w, struct error *err)
 		call->headers[headers++] =
 		    (struct sigv4_header){ "x-amz-tagging", w->tags };
 	call->payload = w->key->digest;
-	return w->key->space == KEY_BLOB
-	    ? 0
-	    : digest_of(w->in, &call->payload, err);
+	return is_named_by_content(w) ? 0
+	                              : digest_of(w->in, &call->payload, err);
 }
 
 /* A place that takes no more says so; all else failed. */
@@ -329,7 +335,7 @@ write_parts(struct write *w, struct error *err)
 	struct s3 *s3 = w->s3;
 	struct s3_parts parts = { .bucket = bucket_of(s3),
 		.key = w->name,
-		.want = w->key->space == KEY_BLOB ? &w->key->digest : NULL,
+		.want = is_named_by_content(w) ? &w->key->digest : NULL,
 		.tags = w->tags[0] ? w->tags : NULL,
 		.part = s3->part,
 		.if_absent = w->mode == WRITE_IF_ABSENT && !s3->plain };

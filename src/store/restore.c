@@ -117,6 +117,14 @@ blob_write_file(struct sink *base, int fd, struct error *err)
 	return blob_reset(base, err) < 0 ? -1 : copy_open_file(base, fd, err);
 }
 
+static bool
+blob_is_full(struct sink *base)
+{
+	struct blob_sink *sink = container_of(base, struct blob_sink, base);
+
+	return sink->size > sink->most;
+}
+
 static int
 blob_commit(struct sink *base, struct error *err)
 {
@@ -149,6 +157,7 @@ blob_sink_init(struct blob_sink *sink, const struct restore *restore,
 		.commit = blob_commit,
 		.close = blob_close,
 		.write_file = blob_write_file,
+		.is_full = blob_is_full,
 	};
 
 	*sink = (struct blob_sink){ .base = { &ops },

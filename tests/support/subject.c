@@ -15,7 +15,7 @@
 
 /* What is to be set on the leaves that are being read. */
 struct wanted {
-	bool spied, fails, declines;
+	bool spied, fails, declines, packed;
 	int fails_at;
 };
 
@@ -51,6 +51,21 @@ parse_level(const char **p, const char *dir)
 }
 
 static void
+pack_leaf(Tarn__Location *loc)
+{
+	Tarn__Option *option = xmalloc(sizeof(*option));
+
+	free(loc->kind);
+	loc->kind = xstrdup("disk");
+	tarn__option__init(option);
+	option->name = xstrdup(LOCATION_COMPRESS);
+	option->value = xstrdup("zstd:1");
+	loc->options = xmalloc(sizeof(*loc->options));
+	loc->options[0] = option;
+	loc->n_options = 1;
+}
+
+static void
 parse_leaf(const char **p, const char *dir, Tarn__Location *loc)
 {
 	size_t len = strcspn(*p, ")");
@@ -62,7 +77,12 @@ parse_leaf(const char **p, const char *dir, Tarn__Location *loc)
 	*want = (struct wanted){ .spied = strcmp(loc->kind, "disk") != 0,
 		.fails = strcmp(loc->kind, "failing") == 0,
 		.declines = strcmp(loc->kind, "declining") == 0,
+		.packed = strcmp(loc->kind, "packed") == 0,
 		.fails_at = -1 };
+	if (want->packed) {
+		pack_leaf(loc);
+		want->spied = false;
+	}
 	if (!want->spied)
 		return;
 	want->fails_at = (int)loc->max_size - 1;
@@ -240,7 +260,7 @@ subject_value(unsigned seed, size_t size, struct key *key)
 
 	for (size_t i = 0; i < size; i++) {
 		seed = seed * 1103515245 + 12345;
-		data[i] = (char)(seed >> 16);
+		data[i] = (char)(seed >> 16 & 0x3f);
 	}
 	key->space = KEY_BLOB;
 	digest_bytes(&key->digest, data, size);

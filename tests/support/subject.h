@@ -9,7 +9,7 @@
  *	levels(small(9,disk(a)),disk(b):r,fanout(disk(c),disk(d)))
  *
  * Letters after a level's colon: r read-only, n no replicas, t touch. Levels that
- * start with '!' are written to the first that accepts. Leaves under a spy
+ * packed(a) is a disk that compresses. Levels that start with '!' are written to the first that accepts. Leaves under a spy
  * (support/spy.h): spied(a); failing(a), at every call; declining(a), a read-only
  * one; failing_at(7,a), at that call only, counted from 1. remote(a) is what
  * TARN_TEST_URL says, where tests/remote/run has started a server.
@@ -35,7 +35,8 @@ struct spy *subject_spy(const struct subject *subject, size_t i);
 int subject_shell(const struct subject *subject, const char *fmt, ...)
     PRINTF_LIKE(2, 3);
 
-/* A key, and the bytes it is the digest of: `size` bytes from `seed`. */
+/* A key, and the bytes it is the digest of: `size` bytes from `seed`, of which a
+ * quarter can be gained by compressing them. */
 char *subject_value(unsigned seed, size_t size, struct key *key);
 
 /* Write, read, with errors checked and shown. */

@@ -81,7 +81,10 @@ static const struct {
 	  "\"max_sise\": 4}}",
 	    "/p/tarn.json:3: \"max_sise\" is no key of a location; expected one"
 	    " of: disk, max_size, free_disk_size, levels, permissions, group,"
-	    " hash, usage, labels" },
+	    " hash, usage, labels, compress" },
+	{ "{\"locations\": {\"disk\": \"/a\", \"compress\": \"zstd:20\"}}",
+	    "/p/tarn.json:1: \"compress\" is 'zstd:20'; expected \"zstd\" or "
+	    "\"zstd:LEVEL\" with a level from 1 to 19" },
 	{ "{\"locations\": {\"dsk\": \"/a\"}}",
 	    "/p/tarn.json:1: \"dsk\" is no key of a location; " ONE_OF_KINDS },
 	{ "{\"locations\": {\"max_size\": 4}}",

@@ -79,6 +79,7 @@ Test(place, has_options)
 	check_int(place_flag(loc, "b", true, &flag, &err), -1);
 	check_str(err.text, "expected 'b' to be 1 or 0, got 'no'");
 	check_int(place_options(loc, known + 1, &err), -1);
-	check_str(err.text, "'a' is no option of redis: expected one of b");
+	check_str(
+	    err.text, "'a' is no option of redis: expected one of b, compress");
 	tarn__location__free_unpacked(loc, NULL);
 }

@@ -29,7 +29,7 @@ static const struct {
 	{ "s3://b/a%0a", "control characters in a prefix can't be listed" },
 	{ "s3://b?color=red",
 	    "'color' is no option of s3: expected one of endpoint, region, "
-	    "style, profile, ca, timeout, part_size, usage" },
+	    "style, profile, ca, timeout, part_size, usage, compress" },
 	{ "s3://b?style=new",
 	    "expected 'style' to be path or virtual, got 'new'" },
 	{ "s3://b?timeout=0",
