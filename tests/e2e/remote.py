@@ -117,6 +117,55 @@ def test_large_outputs_and_many(p):
             equal((place["reads"], place["hits"]), (11, 11))  # list, record, 9 outputs
 
 
+def test_hits_through_what_is_compressed(p):
+    """Between machines, what is kept there takes less room; here, too, if that is set."""
+    def keep(p, url):
+        p.write("tarn.json", json.dumps({"locations": {"levels": [{"disk": f"{p.dir}/lake", "compress": "zstd:1"}, url]}}))
+        os.utime(p.path("tarn.json"), (10 ** 9, 10 ** 9))
+        p.env.pop("TARN_TIERS")
+
+    with redis(p) as server:
+        url = f"{server.url}?compress=zstd"
+        lines = {f"in{i}": f"some line {i}\n" * 60000 for i in range(3)}
+        for name, text in lines.items():
+            p.write(name, text)
+            os.utime(p.path(name), (10 ** 9, 10 ** 9))
+        p.write("a.c", SOURCE % "x")
+        os.mkdir(p.path("to"))
+        use(p, url)
+        q = machine(p, "q", url)
+        with ending(p, q):
+            keep(p, url)
+            keep(q, url)
+            copy = ["cp", *lines, "to"]
+            p.step("miss", copy)
+            p.step("miss", "gcc -c a.c")
+            p.step("hit", copy)
+            flush(p)
+            kept = int(subprocess.run(["redis-cli", "-s", server.path, "INFO", "memory"], capture_output=True, text=True)
+                       .stdout.split("used_memory_dataset:")[1].split()[0])
+            assert kept < 1000000, kept
+            for where in "far", "near":
+                for words in copy, "gcc -c a.c":
+                    hit = q.step("hit", words)
+                    equal("/lake" in hit.event["tier"], where == "near")
+            sizes = [os.path.getsize(f"{at}/{f}") for at, _, files in os.walk(f"{q.dir}/lake") for f in files]
+            assert max(sizes) < 200000, sizes
+
+
+def test_says_where_compress_is_missing(p):
+    with redis(p) as server:
+        p.write("in", "some line\n" * 60000)
+        os.utime(p.path("in"), (10 ** 9, 10 ** 9))
+        use(p, f"{server.url}?compress=zstd")
+        q = machine(p, "q", server.url)
+        with ending(p, q):
+            p.step("miss", "cp in out")
+            flush(p)
+            run = q.step("miss", "cp in out")
+            contains(far(run.event)["trouble"], 'is stored compressed; set "compress" for this location')
+
+
 def test_offline_asks_nobody(p):
     with redis(p) as server:
         use(p, server.url)

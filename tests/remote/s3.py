@@ -245,6 +245,21 @@ def test_keeps_the_contract_over_tls_by_name_with_usage(server, folder):
              "@(gives_back|forgets|keeps_labels|lists_what)*")
 
 
+def test_keeps_values_compressed(server, folder):
+    url = f"s3://tarn/zstd/{{}}?endpoint=http://127.0.0.1:{server.port}&compress=zstd&part_size=5MiB"
+    contract(server, url, "@(gives_back|takes_a_file|forgets|lists_what|answers_batches)*")
+    data = os.urandom(40 << 20).translate(bytes(b & 63 for b in range(256)))  # 30 MiB, which go in parts
+    with open(f"{folder}/value", "wb") as file:
+        file.write(data)
+    key = tarn(server, url, "write", f"{folder}/value").split()[0]
+    assert key == hashlib.sha256(data).hexdigest()
+    tarn(server, url, "read", key, "-o", f"{folder}/out")
+    with open(f"{folder}/out", "rb") as file:
+        assert file.read() == data
+    said = tarn(server, url.replace("&compress=zstd", ""), "read", key, "-o", f"{folder}/out", status=1)
+    assert "is stored compressed" in said, said
+
+
 def test_trusts_no_other_certificate(server, folder):
     there = place(server, "tls", endpoint=f"https://localhost:{server.tls}")
     assert "certificate" in tarn(server, there, "read", HELLO, status=None)
