@@ -177,6 +177,28 @@ tell_damaged(struct doctor *doctor, const char *damaged)
 	return true;
 }
 
+static bool
+tell_refused(struct doctor *doctor)
+{
+	auto_free char *path = xasprintf("%s/daemon/refused", doctor->tarn_dir);
+	auto_buf text = BUF_INIT;
+	unsigned count = 0;
+	struct error err;
+
+	if (buf_read_file(&text, path, &err) < 0)
+		return false;
+	for (const char *at = text.data; (at = strchr(at, '\n')); at++)
+		count++;
+	if (count == 0)
+		return false;
+	doctor_note(doctor, "%u %s refused or damaged, the first: %.*s", count,
+	    count == 1 ? "upload was" : "uploads were",
+	    (int)strcspn(text.data, "\n"), text.data);
+	doctor_mend(
+	    doctor, "tarn flush, which tells of all of them and forgets them");
+	return true;
+}
+
 void
 doctor_spool(struct doctor *doctor)
 {
@@ -189,6 +211,7 @@ doctor_spool(struct doctor *doctor)
 	damaged = xasprintf("%s/daemon/damaged", doctor->tarn_dir);
 	told = tell_waiting(doctor, spool);
 	told |= tell_damaged(doctor, damaged);
+	told |= tell_refused(doctor);
 	if (!told)
 		doctor_ok(doctor, "none wait, none were refused");
 }

@@ -7,9 +7,46 @@
 #include "base/duration.h"
 #include "base/mem.h"
 #include "cli/cmd.h"
+#include "cli/format.h"
 #include "locations/daemon.h"
 
+#define SHOWN 10         /* of what was refused */
 #define GRACE_US 5000000 /* beyond the deadline, for the answer */
+
+/* Those of the far end's words that can't be trusted with a terminal go. */
+static void
+tell(struct buf *line)
+{
+	format_harmless(line);
+	fprintf(stderr, "tarn: %s\n", line->data);
+	buf_reset(line);
+}
+
+/* What tarnd had to give up since somebody was told last. */
+static int
+tell_refused(const char *dir)
+{
+	auto_free char *path = xasprintf("%s/daemon/refused", dir);
+	auto_free char *told = xasprintf("%s/daemon/refused.told", dir);
+	auto_buf text = BUF_INIT, line = BUF_INIT;
+	struct error err;
+	unsigned count = 0;
+
+	if (rename(path, told) < 0 || buf_read_file(&text, told, &err) < 0)
+		return CMD_OK;
+	for (char *at = text.data, *end; *at; at = end + (*end == '\n')) {
+		end = at + strcspn(at, "\n");
+		if (count++ < SHOWN) {
+			buf_addf(
+			    &line, "not stored: %.*s", (int)(end - at), at);
+			tell(&line);
+		}
+	}
+	if (count > SHOWN)
+		fprintf(stderr, "tarn: ... and %u more, in '%s'\n",
+		    count - SHOWN, told);
+	return count > 0 ? CMD_FAILED : CMD_OK;
+}
 
 /* With nothing in the spool there is nothing to start tarnd for. */
 static int
@@ -18,6 +55,7 @@ flush(const char *dir, uint64_t seconds, struct error *err)
 	uint64_t wait = seconds * 1000000;
 	struct channel channel;
 	Tarn__DaemonAnswer *answer = NULL;
+	auto_buf line = BUF_INIT;
 	uint64_t left;
 	int rc;
 
@@ -35,9 +73,11 @@ flush(const char *dir, uint64_t seconds, struct error *err)
 	left = answer->number;
 	rc = left == 0 ? CMD_OK : CMD_FAILED;
 	if (left > 0)
-		fprintf(stderr, "tarn: %" PRIu64 " %s left to be stored%s%s\n",
-		    left, left == 1 ? "upload is" : "uploads are",
+		buf_addf(&line, "%" PRIu64 " %s left to be stored%s%s", left,
+		    left == 1 ? "upload is" : "uploads are",
 		    *answer->text ? ": " : "", answer->text);
+	if (left > 0)
+		tell(&line);
 	tarn__daemon_answer__free_unpacked(answer, NULL);
 	return rc;
 }
@@ -65,7 +105,10 @@ run(int argc, char **argv)
 		return cmd_usage(
 		    &cmd_flush, "--deadline: expected a second or more");
 	dir = cmd_dir();
-	return dir ? flush(dir, seconds, &err) : CMD_FAILED;
+	if (!dir)
+		return CMD_FAILED;
+	status = flush(dir, seconds, &err);
+	return tell_refused(dir) == CMD_OK ? status : CMD_FAILED;
 }
 
 const struct cmd cmd_flush = {
@@ -74,6 +117,10 @@ const struct cmd cmd_flush = {
 	.summary = "wait until every pending upload is stored",
 	.details =
 	    "      --deadline SPAN  wait no longer, such as 30s; then tell "
-	    "what is left, and fail\n",
+	    "what is left, and fail\n"
+	    "\n"
+	    "It fails, too, if something was refused since the last time, or "
+	    "was damaged, and\n"
+	    "says what.\n",
 	.run = run,
 };

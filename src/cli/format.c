@@ -128,9 +128,8 @@ format_json_time(struct buf *to, const char *name, time_t when)
 	format_json_text(to, name, text);
 }
 
-/* Names and labels may be anybody's: a terminal is not to obey them. */
-static void
-make_harmless(struct buf *line)
+void
+format_harmless(struct buf *line)
 {
 	for (size_t i = 0; i < line->len; i++) {
 		unsigned char c = (unsigned char)line->data[i];
@@ -143,7 +142,7 @@ make_harmless(struct buf *line)
 void
 format_print(struct buf *line)
 {
-	make_harmless(line);
+	format_harmless(line);
 	buf_add(line, "\n", 1);
 	fwrite(line->data, 1, line->len, stdout);
 	buf_reset(line);

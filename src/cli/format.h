@@ -33,6 +33,9 @@ void format_json_key(
 /* RFC 3339 in UTC; null for 0. */
 void format_json_time(struct buf *to, const char *name, time_t when);
 
+/* Control characters become '?': names and labels may be anybody's. */
+void format_harmless(struct buf *line);
+
 /* Print a line to stdout, whose text is in `line` but for the newline, and empty
  * it. */
 void format_print(struct buf *line);

@@ -45,6 +45,12 @@ struct far_counts {
 	uint64_t uploaded, uploaded_bytes, present, refused;
 };
 
+/* What waits to be uploaded there, oldest first: uploads.c, under its lock. */
+struct far_uploads {
+	struct upload *first, *last;
+	uint64_t count, bytes;
+};
+
 struct far {
 	struct far *next;
 	Tarn__Location *config; /* owned, as are the others */
@@ -66,6 +72,7 @@ struct far {
 	uint64_t latency_us, rate; /* bytes a second; 0: not known */
 	int64_t latency_at, rate_at;
 
+	struct far_uploads uploads;
 	int64_t upload_retry_us; /* uploads.c: not before */
 	unsigned upload_failures, uploaders;
 	struct error upload_why;

@@ -10,6 +10,7 @@
 #include "base/version.h"
 #include "daemon/far.h"
 #include "daemon/flight.h"
+#include "daemon/pulse.h"
 #include "daemon/uploads.h"
 #include "locations/kinds.h"
 #include "store/record.h"
@@ -18,7 +19,6 @@
 #define PIECE_US 10000000      /* for the client to take or send the next */
 #define UNHURRIED_US 30000000  /* for a server, when nobody said how long */
 #define LONGEST_US 86400000000 /* for anything */
-#define ALIVE_US 400000        /* a client that waits hears of us as often */
 #define LOOK_UP_US 1000000     /* while somebody waits for uploads */
 #define PLACES 64              /* locations of one client */
 
@@ -83,6 +83,7 @@ struct item {
 
 struct reading {
 	struct client *client;
+	struct pulse pulse;
 	struct location *loc; /* that is read from */
 	int64_t start, until; /* the client waits */
 	uint64_t received;    /* bytes of all items */
@@ -136,14 +137,19 @@ item_write(struct sink *base, const void *data, size_t size, struct error *err)
 	struct item *item = item_of(base);
 	struct reading *reading = item->reading;
 
+	int rc = 0;
+
 	item->size += size;
 	if (reading->loc)
 		note_piece(item, data, size);
-	if (channel_send_data(reading->client->channel, item->number, data,
-	        size, soon(), err) == 0)
+	if (size == 0)
 		return 0;
-	reading->hung_up = true;
-	return -1;
+	pulse_lock(&reading->pulse);
+	rc = channel_send_data(
+	    reading->client->channel, item->number, data, size, soon(), err);
+	pulse_unlock(&reading->pulse);
+	reading->hung_up |= rc < 0;
+	return rc;
 }
 
 static int
@@ -289,7 +295,10 @@ read_from(struct far *far, struct reading *reading, struct error *err)
 	}
 	reading->loc = loc;
 	location_set_deadline(loc, deadline_of(reading));
+	pulse_begin(
+	    &reading->pulse, client->channel, (uint32_t)reading->index[0]);
 	location_read_batch(loc, reading->asked, reading->count);
+	pulse_end(&reading->pulse);
 	location_set_deadline(loc, 0);
 	reading->loc = NULL;
 	end = clock_us();
@@ -318,7 +327,7 @@ follow(struct reading *reading, size_t item, struct error *err)
 
 	for (;;) {
 		int64_t now = clock_us();
-		int64_t next = now + ALIVE_US < end ? now + ALIVE_US : end;
+		int64_t next = now + PULSE_US < end ? now + PULSE_US : end;
 		int outcome = flight_wait(flight, next);
 
 		if (outcome != FLIGHT_IN_AIR || next == end)
@@ -432,6 +441,7 @@ handle_read(struct client *client, struct far *far,
 	int rc = 0;
 
 	reading->client = client;
+	pulse_init(&reading->pulse);
 	reading->loc = NULL;
 	reading->start = clock_us();
 	reading->until = until(request);
@@ -451,6 +461,7 @@ handle_read(struct client *client, struct far *far,
 			flight_leave(reading->item[i].flight);
 		item_close(&reading->item[i].base);
 	}
+	pulse_release(&reading->pulse);
 	free(reading);
 	return rc;
 }
@@ -571,9 +582,11 @@ ask_far(struct location *loc, question_fn *fn, const struct key *key,
 	return outcome;
 }
 
+/* For a request whose keys are understood. */
 static int
 ask_each(struct client *client, struct far *far,
-    const Tarn__DaemonRequest *request, question_fn *fn, struct error *err)
+    const Tarn__DaemonRequest *request, question_fn *fn, const bool *here,
+    struct error *err)
 {
 	int64_t start = clock_us(), end = until(request);
 	int64_t limit = start + FAR_FIRST_US;
@@ -584,23 +597,28 @@ ask_each(struct client *client, struct far *far,
 	if (end < limit)
 		limit = end;
 	loc = far_borrow(far, limit, &failure);
-	if (!loc)
-		return answer_all(client, request, FAILED, &failure, err);
+	if (loc)
+		location_set_deadline(loc, limit);
 	for (size_t i = 0; i < request->n_keys && rc == 0; i++) {
 		struct error why = { 0 };
 		struct key key;
 		enum outcome outcome = HIT;
 
-		location_set_deadline(loc, limit);
 		rc = channel_key(request->keys[i], &key, err);
-		if (rc == 0 && failure.kind == ERROR_NONE)
+		if (here[i] && fn != location_remove)
+			outcome = HIT;
+		else if (rc == 0 && failure.kind == ERROR_NONE)
 			outcome = ask_far(loc, fn, &key, &failure, &why);
-		if (failure.kind != ERROR_NONE)
+		else
 			outcome = FAILED;
+		if (here[i] && outcome == MISS)
+			outcome = HIT;
 		if (rc == 0)
 			rc = answer(client, i, outcome,
 			    outcome == FAILED ? &failure : &why, err);
 	}
+	if (!loc)
+		return rc;
 	location_set_deadline(loc, 0);
 	far_return(far, loc, failure.kind == ERROR_NONE ? NULL : &failure,
 	    end - start >= FAR_FIRST_US);
@@ -608,32 +626,54 @@ ask_each(struct client *client, struct far *far,
 	return rc;
 }
 
+/* What waits to be uploaded is there, and is used for the first time when it is. */
+static int
+ask_unless_here(struct client *client, struct far *far,
+    const Tarn__DaemonRequest *request, question_fn *fn, struct error *err)
+{
+	bool here[CHANNEL_KEYS] = { false };
+	size_t found = 0;
+	struct key key;
+
+	for (size_t i = 0; i < request->n_keys; i++) {
+		if (channel_key(request->keys[i], &key, err) < 0)
+			return -1;
+		here[i] = uploads_contains(far, client->group, &key);
+		found += here[i];
+	}
+	return found == request->n_keys
+	    ? answer_all(client, request, HIT, NULL, err)
+	    : ask_each(client, far, request, fn, here, err);
+}
+
 static int
 handle_contains(struct client *client, struct far *far,
     const Tarn__DaemonRequest *request, struct error *err)
 {
-	return ask_each(client, far, request, location_contains, err);
+	return ask_unless_here(client, far, request, location_contains, err);
 }
 
 static int
 handle_touch(struct client *client, struct far *far,
     const Tarn__DaemonRequest *request, struct error *err)
 {
-	return ask_each(client, far, request, location_touch, err);
+	return ask_unless_here(client, far, request, location_touch, err);
 }
 
 static int
 handle_remove(struct client *client, struct far *far,
     const Tarn__DaemonRequest *request, struct error *err)
 {
+	bool here[CHANNEL_KEYS] = { false };
+	int64_t end = clock_us() + FAR_FIRST_US;
 	struct key key;
 
 	for (size_t i = 0; i < request->n_keys; i++) {
 		if (channel_key(request->keys[i], &key, err) < 0)
 			return -1;
-		(void)uploads_remove(far, &key);
+		here[i] = uploads_remove(far, &key, end);
 	}
-	return ask_each(client, far, request, location_remove, err);
+	return ask_each(client, far, request, location_remove, here, err);
 }
 
 static int

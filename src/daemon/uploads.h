@@ -33,7 +33,7 @@ int uploads_open(const char *folder, uint64_t limit, struct error *err);
 /*
  * A value for `far`. HIT: start writing it; then uploads_add() with all bytes
  * there, or uploads_forget(). DECLINED: the spool is full, or it is none for this
- * location. KEPT: the same blob waits already.
+ * location. KEPT: the same blob waits already, or a value that is to stay.
  */
 struct uploading {
 	struct parcel_writer writer;
@@ -54,8 +54,18 @@ void uploads_forget(struct uploading *up);
 int uploads_find(
     struct far *far, const struct key *key, uint64_t *start, uint64_t *size);
 
-/* It was removed: do not upload it. */
-bool uploads_remove(struct far *far, const struct key *key);
+/*
+ * Does anything wait under this key? A blob that does counts as written by this action,
+ * too: what it writes to the index goes after it.
+ */
+bool uploads_contains(
+    struct far *far, struct group *group, const struct key *key);
+
+/*
+ * It was removed: do not upload it. What is on its way is waited for up to `until`,
+ * and removed from the far end when it is there. Did any wait?
+ */
+bool uploads_remove(struct far *far, const struct key *key, int64_t until);
 
 /* How many wait (for `far`, or at all) and how many bytes they are. */
 struct uploads_sum {

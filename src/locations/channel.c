@@ -133,14 +133,14 @@ channel_send_data(struct channel *channel, uint32_t item, const void *data,
 {
 	const char *at = data;
 
-	while (size > 0) {
+	do {
 		size_t piece = size < CHANNEL_CHUNK ? size : CHANNEL_CHUNK;
 
 		if (send_frame(channel, item + 1, at, piece, until, err) < 0)
 			return -1;
 		at += piece;
 		size -= piece;
-	}
+	} while (size > 0);
 	return 0;
 }
 

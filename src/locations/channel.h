@@ -17,7 +17,8 @@
  *	4 bytes   0: a message of proto/daemon.proto; N: bytes of item N-1's value
  *
  * Values are no messages, so that nobody parses or copies them; they come in
- * pieces of at most CHANNEL_CHUNK bytes, pieces of different items in any order.
+ * pieces of at most CHANNEL_CHUNK bytes, pieces of different items in any order. One
+ * without bytes is a sign of life: tarnd sends it while a server lets it wait.
  *
  *	client                            tarnd
  *	greeting, first request   ->

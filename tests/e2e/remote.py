@@ -262,7 +262,15 @@ def test_damaged_and_foreign_files_of_the_spool(p):
             open(f"{folder}/spool/foreign", "w").write("x")
             open(f"{folder}/spool/00000000000000ff", "w").write("x" * 1000)
             os.kill(server.pid, signal.SIGCONT)
-            flush(p)
+            run = tarn(p, "flush")
+            equal(run.returncode, 1)
+            contains(run.stderr, "damaged/foreign': it is not ours")
+            contains(run.stderr, "it is damaged")
+            contains(run.stderr, f"damaged/{names[3]}'")
+            contains(run.stderr, "index entry")
+            flush(p)  # it is told once
+            found = subprocess.run(["redis-cli", "-s", server.path, "dbsize"], capture_output=True, text=True)
+            equal(found.stdout, "8\n")  # 1 (nothing but its record), 4 and 5: nothing names what was lost
             equal(sorted(os.listdir(f"{folder}/damaged")),
                   sorted([names[0], names[3], "foreign", "00000000000000ff"]))
             q.step("hit", make(q, "o5", 100000))
@@ -281,7 +289,9 @@ def test_spool_limit(p):
             contains(far(run.event)["trouble"], "the spool")
             assert status(p)["upload_bytes"] < 200000
             os.kill(server.pid, signal.SIGCONT)
-            flush(p)
+            run = tarn(p, "flush")
+            equal(run.returncode, 1)
+            contains(run.stderr, "a blob that it names is not there")
             found = subprocess.run(["redis-cli", "-s", server.path, "dbsize"], capture_output=True, text=True)
             equal(found.stdout, "5\n")  # nothing names the blob that is nowhere
 
@@ -332,7 +342,10 @@ def test_full_server_declines(p):
         q = machine(p, "q", server.url)
         with ending(p, q):
             p.step("miss", make(p, "o", 4000000))
-            flush(p)
+            run = tarn(p, "flush")
+            equal(run.returncode, 1)
+            contains(run.stderr, "not stored: redis")
+            contains(run.stderr, "OOM")
             place = status(p)["locations"][0]
             equal((place["refused"], place["uploaded"]), (3, 0))
             q.step("miss", make(q, "o", 4000000))
