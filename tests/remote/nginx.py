@@ -94,6 +94,7 @@ def bazel(folder):
     return serving(folder, f"{DAV} autoindex on; autoindex_format json;", options="put=1&layout=bazel")
 
 
+PROXIED = ["nginx"]
 SERVERS = {"nginx": plain, "nginx html": html, "nginx bare": bare, "nginx tls": tls, "nginx basic": basic,
            "nginx bearer": bearer, "nginx bazel": bazel}
 

@@ -4,6 +4,7 @@ import contextlib, hashlib, json, os, shlex, signal, socket, subprocess, threadi
 from support import Server, free_port, listens, only, running, wait_for
 
 NEEDS = ["redis-server", "redis-cli", "openssl"]
+PROXIED = ["redis"]
 TARN = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "build/checked/tarn")
 SHIPPED = TARN.replace("/checked", "")  # where time and memory count
 QUIET = ["--save", "", "--appendonly", "no", "--daemonize", "no"]

@@ -79,6 +79,7 @@ def server(folder, scheme, subsystem="internal-sftp"):
 
 SFTP_SERVER = next((p for p in ("/usr/lib/openssh/sftp-server", "/usr/libexec/openssh/sftp-server", "/usr/lib/ssh/sftp-server")
                     if os.path.exists(p)), "internal-sftp")
+PROXIED = ["sftp"]
 SERVERS = {
     "sftp": lambda folder: server(folder, "sftp"),
     "sftp-server": lambda folder: server(folder, "sftp", SFTP_SERVER),

@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "support/check.h"
+#include "support/proxied.h"
 #include "support/spy.h"
 
 #define LEAVES 16
@@ -17,6 +18,7 @@
 struct wanted {
 	bool spied, fails, declines, packed;
 	int fails_at;
+	Tarn__Location *proxied; /* owned: through tarnd */
 };
 
 static struct wanted wanted[LEAVES];
@@ -96,7 +98,7 @@ parse_leaf(const char **p, const char *dir, Tarn__Location *loc)
  * the place of its "{}".
  */
 static Tarn__Location *
-parse_remote(const char **p, const char *dir)
+parse_remote(const char **p, const char *dir, bool proxied)
 {
 	const char *url = getenv("TARN_TEST_URL"), *hole;
 	size_t len = strcspn(*p, ")");
@@ -112,7 +114,10 @@ parse_remote(const char **p, const char *dir)
 	loc = location_from_word(word, dir, &err);
 	check_str(err.text, "");
 	*p += len + 1;
-	wanted[leaves++] = (struct wanted){ .fails_at = -1 };
+	check(leaves < LEAVES);
+	wanted[leaves++] = (struct wanted){ .fails_at = -1,
+		.proxied =
+		    proxied ? location_from_word(word, dir, &err) : NULL };
 	return loc;
 }
 
@@ -131,7 +136,9 @@ parse(const char **p, const char *dir)
 	char *end;
 
 	if (eat(p, "remote("))
-		return parse_remote(p, dir);
+		return parse_remote(p, dir, false);
+	if (eat(p, "proxied("))
+		return parse_remote(p, dir, true);
 	loc = xmalloc(sizeof(*loc));
 	tarn__location__init(loc);
 	loc->kind = xasprintf("%.*s", (int)len, *p);
@@ -153,11 +160,24 @@ parse(const char **p, const char *dir)
 	return loc;
 }
 
+/* tarnd's, beside the folder that a test looks into. The caller frees it. */
+static char *
+tarn_dir(const struct subject *subject)
+{
+	return xasprintf("%s.tarn", subject->dir);
+}
+
 static void
 set_wanted(void *arg, struct location *leaf)
 {
-	const struct wanted *want = &wanted[leaves++];
+	struct wanted *want = &wanted[leaves++];
+	auto_free char *dir = tarn_dir(arg);
 	struct spy *spy;
+
+	if (want->proxied) {
+		proxied_set(leaf, want->proxied, dir);
+		tarn__location__free_unpacked(want->proxied, NULL);
+	}
 
 	if (!want->spied)
 		return;
@@ -180,7 +200,7 @@ subject_again(const struct subject *subject, const char *description)
 	check_str(err.text, "");
 	tarn__location__free_unpacked(config, NULL);
 	leaves = 0;
-	location_each_leaf(loc, set_wanted, NULL);
+	location_each_leaf(loc, set_wanted, (void *)(uintptr_t)subject);
 	return loc;
 }
 
@@ -199,9 +219,13 @@ subject_open(struct subject *subject, const char *description)
 void
 subject_close(struct subject *subject)
 {
+	auto_free char *dir = tarn_dir(subject);
+
 	location_close(subject->loc);
-	check_int(
-	    subject_shell(subject, "chmod -R u+w . && rm -rf \"$PWD\""), 0);
+	proxied_end(dir);
+	check_int(subject_shell(subject,
+	              "chmod -R u+w . && rm -rf \"$PWD\" \"$PWD.tarn\""),
+	    0);
 }
 
 struct nth {

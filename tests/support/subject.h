@@ -12,7 +12,8 @@
  * packed(a) is a disk that compresses. Levels that start with '!' are written to the first that accepts. Leaves under a spy
  * (support/spy.h): spied(a); failing(a), at every call; declining(a), a read-only
  * one; failing_at(7,a), at that call only, counted from 1. remote(a) is what
- * TARN_TEST_URL says, where tests/remote/run has started a server.
+ * TARN_TEST_URL says, where tests/remote/run has started a server; proxied(a) the
+ * same through a tarnd of its own.
  */
 struct subject {
 	char dir[64];

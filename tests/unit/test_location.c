@@ -57,15 +57,29 @@ static const char *const remote[] = {
 	"levels(small(9,remote(a)),fanout(disk(b),remote(c)),disk(d))",
 	"levels(disk(a),remote(b):rn,remote(c):t)",
 };
+
+/* The same through tarnd. */
+static const char *const through[] = {
+	"proxied(a)",
+	"levels(disk(a),proxied(b))",
+	"levels(!small(10,disk(a)),proxied(b))",
+	"levels(small(9,proxied(a)),fanout(disk(b),proxied(c)),disk(d))",
+};
 #define COUNT(table) (sizeof(table) / sizeof(*(table)))
 
 static const char *const *
 subjects(size_t *count)
 {
-	bool has_server = getenv("TARN_TEST_URL");
-
-	*count = has_server ? COUNT(remote) : COUNT(local);
-	return has_server ? remote : local;
+	if (getenv("TARN_TEST_PROXIED")) {
+		*count = COUNT(through);
+		return through;
+	}
+	if (getenv("TARN_TEST_URL")) {
+		*count = COUNT(remote);
+		return remote;
+	}
+	*count = COUNT(local);
+	return local;
 }
 
 #define TEST_EVERY_LOCATION(promise) \
