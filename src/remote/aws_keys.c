@@ -400,9 +400,11 @@ from_endpoint(struct aws *aws, int64_t deadline_us, struct error *err)
 	if (!aws->asked || time(NULL) - aws->asked >= AGAIN_S) {
 		if (!aws->http)
 			aws->http = http_new(&options);
-		http_set_deadline(aws->http,
-		    deadline_us && deadline_us < stop ? deadline_us : stop);
+		if (deadline_us && deadline_us < stop)
+			stop = deadline_us;
+		http_set_deadline(aws->http, &stop);
 		rc = ask_endpoint(aws, &aws->why);
+		http_set_deadline(aws->http, NULL);
 		aws->asked = rc < 0 ? time(NULL) : 0;
 	}
 	if (lasts(aws, 0))

@@ -56,7 +56,7 @@ struct http {
 	int64_t answered_us; /* when one last was */
 	int64_t ours_us;     /* that sources and sinks have taken in all */
 	struct http_request *queue, **last;
-	int64_t deadline_us;
+	const int64_t *deadline_us; /* borrowed, or NULL */
 };
 
 /* ---- setting up ---- */
@@ -126,7 +126,7 @@ http_free(struct http *http)
 }
 
 void
-http_set_deadline(struct http *http, int64_t deadline_us)
+http_set_deadline(struct http *http, const int64_t *deadline_us)
 {
 	http->deadline_us = deadline_us;
 }
@@ -632,6 +632,13 @@ finish_all_done(struct http *http)
 
 /* ---- waiting ---- */
 
+/* 0: there is none. */
+static int64_t
+deadline_of(const struct http *http)
+{
+	return http->deadline_us ? *http->deadline_us : 0;
+}
+
 /*
  * Until when may nothing move? After a large body, which the server has to put away,
  * for longer.
@@ -640,13 +647,12 @@ static int64_t
 patience_ends(const struct transfer *transfer)
 {
 	const struct http *http = transfer->http;
+	int64_t deadline = deadline_of(http);
 	int64_t until = transfer->moved_us +
 	    (int64_t)(http->options.timeout_s + transfer->sent / DIGESTED) *
 	        SECOND;
 
-	return http->deadline_us && http->deadline_us < until
-	    ? http->deadline_us
-	    : until;
+	return deadline && deadline < until ? deadline : until;
 }
 
 /*
@@ -671,7 +677,7 @@ give_up(struct transfer *transfer)
 {
 	struct http *http = transfer->http;
 	struct http_request *request = transfer->request;
-	bool late = http->deadline_us && http->deadline_us <= now_us();
+	bool late = deadline_of(http) && deadline_of(http) <= now_us();
 
 	if (!late && queues_again(transfer))
 		return;

@@ -48,8 +48,12 @@ struct http_options {
 struct http *http_new(const struct http_options *options);
 void http_free(struct http *http); /* NULL is fine */
 
-/* Nobody waits longer (CLOCK_MONOTONIC, microseconds; 0: as long as it moves). */
-void http_set_deadline(struct http *http, int64_t deadline_us);
+/*
+ * Nobody waits longer than *deadline_us (CLOCK_MONOTONIC, microseconds; 0: as long as
+ * it moves). It is borrowed, and looked at anew each time, since whoever takes what
+ * comes may move it. NULL: there is none.
+ */
+void http_set_deadline(struct http *http, const int64_t *deadline_us);
 
 #define HTTP_UNKNOWN UINT64_MAX
 

@@ -219,7 +219,7 @@ refresh_token(struct nginx *nginx, struct error *err)
 int
 nginx_begin(struct nginx *nginx, struct error *err)
 {
-	http_set_deadline(nginx->http, nginx->base.deadline_us);
+	http_set_deadline(nginx->http, &nginx->base.deadline_us);
 	return refresh_token(nginx, err);
 }
 

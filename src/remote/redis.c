@@ -121,7 +121,8 @@ read_sizes(struct redis *redis, const Tarn__Location *config, struct error *err)
 	if (check_number("timeout", timeout, 1, err) < 0)
 		return -1;
 	redis->pool.settings.patience =
-	    (struct patience){ .connect_us = CONNECT_US,
+	    (struct patience){ .deadline_us = &redis->base.deadline_us,
+		    .connect_us = CONNECT_US,
 		    .step_us =
 		        (timeout ? strtol(timeout, NULL, 10) : STEP_SECONDS) *
 		        1000000L };
@@ -346,7 +347,6 @@ server_limit(struct redis *redis)
 	redis_call_text(&call, "CONFIG");
 	redis_call_text(&call, "GET");
 	redis_call_text(&call, "proto-max-bulk-len");
-	redis->pool.settings.patience.deadline_us = redis->base.deadline_us;
 	redis_pool_run(&redis->pool, &call, 1);
 	reply = call.reply;
 	redis->server_max = reply ? SERVER_MOST : 0;

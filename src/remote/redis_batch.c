@@ -77,10 +77,7 @@ redis_call_ttl(const struct redis *redis, struct redis_call *call)
 void
 redis_run(struct redis_batch *batch)
 {
-	struct redis_pool *pool = &batch->redis->pool;
-
-	pool->settings.patience.deadline_us = batch->redis->base.deadline_us;
-	redis_pool_run(pool, batch->call, batch->count);
+	redis_pool_run(&batch->redis->pool, batch->call, batch->count);
 }
 
 /* What the first word of a refusal means; `no_write`: there is no room, or no right. */

@@ -283,7 +283,6 @@ redis_list(
 	struct walk walk = { .redis = redis, .fn = fn, .arg = arg, .err = err };
 	int rc;
 
-	redis->pool.settings.patience.deadline_us = loc->deadline_us;
 	rc = redis_pool_learn(&redis->pool, err);
 	redis->pool.held = true;
 	for (size_t i = 0; rc == 0 && i < redis->pool.links; i++) {

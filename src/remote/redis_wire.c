@@ -34,22 +34,27 @@ now_us(void)
 	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
+/* 0: there is none. */
+static int64_t
+deadline_of(const struct patience *patience)
+{
+	return patience->deadline_us ? *patience->deadline_us : 0;
+}
+
 /* When `limit_us` from now is over, or the deadline, if that is sooner. */
 static int64_t
 end_of(const struct patience *patience, int64_t limit_us)
 {
-	int64_t end = now_us() + limit_us;
+	int64_t end = now_us() + limit_us, deadline = deadline_of(patience);
 
-	return patience->deadline_us && patience->deadline_us < end
-	    ? patience->deadline_us
-	    : end;
+	return deadline && deadline < end ? deadline : end;
 }
 
 static int
 is_late(const struct patience *patience, const char *name, const char *what,
     int64_t limit_us, struct error *err)
 {
-	if (patience->deadline_us && now_us() >= patience->deadline_us)
+	if (deadline_of(patience) && now_us() >= deadline_of(patience))
 		return error_set(err, ERROR_UNREACHABLE,
 		    "'%s' %s before the time for it was over", name, what);
 	return error_set(err, ERROR_UNREACHABLE, "'%s' %s within %g s", name,
@@ -476,7 +481,7 @@ wire_read(struct wire *wire, void *data, size_t size,
 {
 	int64_t end = 0;
 
-	if (patience->deadline_us && now_us() >= patience->deadline_us)
+	if (deadline_of(patience) && now_us() >= deadline_of(patience))
 		return is_late(patience, wire->name, "did not answer", 0, err);
 	for (;;) {
 		short events;

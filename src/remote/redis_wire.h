@@ -16,9 +16,11 @@
 
 /* How long we wait; microseconds. */
 struct patience {
-	int64_t deadline_us; /* CLOCK_MONOTONIC; 0: none */
-	int64_t connect_us;  /* for a connection */
-	int64_t step_us;     /* for something to move */
+	/* CLOCK_MONOTONIC; 0: none. Borrowed, and looked at anew each time, since
+	 * whoever takes what comes may move it; or NULL. */
+	const int64_t *deadline_us;
+	int64_t connect_us; /* for a connection */
+	int64_t step_us;    /* for something to move */
 };
 
 struct wire_place {

@@ -40,7 +40,7 @@ struct s3 {
 static struct s3_bucket *
 bucket_of(struct s3 *s3)
 {
-	s3->bucket.deadline_us = s3->base.deadline_us;
+	s3->bucket.deadline_us = &s3->base.deadline_us;
 	return &s3->bucket;
 }
 

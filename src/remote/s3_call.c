@@ -286,7 +286,7 @@ wait_for(struct queue *queue, int64_t pause)
 	pause += pause / 4 * (now & 255) / 256;
 	queue->waited_us += pause;
 	if (queue->waited_us > (int64_t)most * 1000000 ||
-	    (bucket->deadline_us && now + pause >= bucket->deadline_us))
+	    (*bucket->deadline_us && now + pause >= *bucket->deadline_us))
 		return false;
 	time.tv_sec = pause / 1000000;
 	time.tv_nsec = pause % 1000000 * 1000;
@@ -303,7 +303,7 @@ try_once(struct queue *queue)
 	int64_t pause;
 
 	if (s3_bucket_find(bucket, &err) == 0)
-		keys = aws_keys(bucket->aws, bucket->deadline_us, &err);
+		keys = aws_keys(bucket->aws, *bucket->deadline_us, &err);
 	if (!keys) {
 		fail_all(queue, &err);
 		return false;

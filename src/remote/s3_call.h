@@ -28,7 +28,7 @@ struct s3_bucket {
 	unsigned timeout_s;  /* 0: the usual */
 	struct aws *aws;
 	struct http *http;
-	int64_t deadline_us;
+	const int64_t *deadline_us; /* borrowed; that of who asks */
 
 	/* Found out with the first request. */
 	char *origin; /* "https://host:port" */

@@ -267,15 +267,17 @@ static void
 give_up(const struct upload *upload)
 {
 	struct s3_bucket *bucket = upload->parts->bucket;
-	int64_t deadline_us = bucket->deadline_us;
+	const int64_t *deadline_us = bucket->deadline_us;
+	int64_t until;
 	struct error ignored;
 	struct timespec now;
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	bucket->deadline_us =
-	    (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000 + ABORT_US;
+	bucket->deadline_us = &until;
+	until = (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000 + ABORT_US;
 	(void)s3_parts_abort(bucket, upload->parts->key, upload->id, &ignored);
 	bucket->deadline_us = deadline_us;
+	http_set_deadline(bucket->http, deadline_us);
 }
 
 /* So many bytes that S3_PARTS of them are enough. */

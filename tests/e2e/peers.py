@@ -99,6 +99,9 @@ class Client:
         opened = text(3, text(1, "redis") + text(2, url)) if url else b""
         self.send(0, number(1, 1) + number(2, 1) + opened + self.key(digest, 0, space))
 
+    def remove(self, digest, space, url):
+        self.send(0, number(1, 4) + number(2, 1) + text(3, text(1, "redis") + text(2, url)) + self.key(digest, 0, space))
+
     def value(self):
         data = b""
         while True:
@@ -224,7 +227,7 @@ def half_closing():
 
 
 def slow(path, delay, rate=None):
-    """A real one on a Unix socket, each of whose answers comes later, and bytes at a rate."""
+    """A real one on a Unix socket, each of whose answers comes later, and bytes at a rate. `delay` may be a function."""
     def serve(raw):
         far = socket.socket(socket.AF_UNIX)
         far.connect(path)
@@ -238,7 +241,7 @@ def slow(path, delay, rate=None):
             far.close()
         threading.Thread(target=ask, daemon=True).start()
         while data := far.recv(65536):
-            time.sleep(delay + (len(data) / rate if rate else 0))
+            time.sleep((delay() if callable(delay) else delay) + (len(data) / rate if rate else 0))
             raw.sendall(data)
         raw.close()
     return listening(serve)

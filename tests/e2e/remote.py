@@ -433,6 +433,84 @@ def test_equal_reads_are_one(p):
             equal((place["reads"], place["shared"]), (2, 49))
 
 
+def test_large_index_value_is_no_trouble(p):
+    """Who sends fast enough may go on, however long it takes: the deadline moves with what comes."""
+    data, digest = b"x" * 600000, b"k" * 32
+    with redis(p) as server, peers.slow(server.path, 0.01, rate=400000) as url:
+        use(p, server.url)
+        with ending(p):
+            equal(tarn(p, "daemon", "start").returncode, 0)
+            writer = peers.Client(p.dir)
+            writer.write(server.url, digest, len(data))
+            equal(writer.answer()[1], 3)
+            writer.send(1, data)
+            equal(writer.answer()[1], 1)
+            flush(p)
+        for attempt in range(5):  # a busy machine may be too slow
+            q = machine(p, f"q{attempt}", url)
+            with ending(q):
+                equal(tarn(q, "daemon", "start").returncode, 0)
+                client = peers.Client(q.dir)
+                client.read(b"?" * 32, space=0, url=url)
+                if client.answer()[1] != 0:
+                    continue
+                try:
+                    client.read(digest, space=0, url=url)
+                    assert client.value() == data
+                    return
+                except AssertionError as why:
+                    print(why, status(q)["locations"])
+    raise AssertionError("it never came")
+
+
+def test_signs_of_life(p):
+    """A client that waits for a server hears now and then that tarnd is there."""
+    data, pause = b"y" * 1000, [0]
+    digest = hashlib.sha256(data).digest()
+    with redis(p) as server, peers.slow(server.path, lambda: pause[0]) as url:
+        use(p, url)
+        with ending(p):
+            p.write("o", data)
+            equal(tarn(p, "write", p.path("o")).returncode, 0)
+            equal(tarn(p, "daemon", "start").returncode, 0)
+            for attempt in range(20):
+                client = peers.Client(p.dir)
+                client.read(b"?" * 32, space=1, url=url)
+                if client.answer()[1] == 0:
+                    break
+                time.sleep(1)  # until it is asked again
+            pause[0] = 3
+            client.read(digest, space=1, url=url)
+            frames = []
+            while (frame := client.frame())[0] != 0:
+                frames.append(frame)
+            equal(frames[-1], (1, data))
+            assert len(frames) > 2 and all(f == (1, b"") for f in frames[:-1]), frames
+
+
+def test_removed_while_uploaded(p):
+    """It is nowhere in the end, also if the far end had it for a moment."""
+    with redis(p) as server:
+        use(p, server.url)
+        with ending(p):
+            p.step("miss", ["sh", "-c", "echo 1 >o"])
+            flush(p)
+            before = subprocess.run(["redis-cli", "-s", server.path, "dbsize"], capture_output=True, text=True).stdout
+            os.kill(server.pid, signal.SIGSTOP)
+            client = peers.Client(p.dir)
+            client.write(server.url, b"r" * 32, 5)
+            equal(client.answer()[1], 3)
+            client.send(1, b"hello")
+            equal(client.answer()[1], 1)
+            time.sleep(0.5)  # it is on its way now, or about to
+            client.remove(b"r" * 32, 0, server.url)
+            client.answer()  # the far end can't say anything
+            os.kill(server.pid, signal.SIGCONT)
+            flush(p)
+            after = subprocess.run(["redis-cli", "-s", server.path, "dbsize"], capture_output=True, text=True).stdout
+            equal(after, before)
+
+
 def test_two_hundred_clients(p):
     with redis(p) as server:
         use(p, server.url)
