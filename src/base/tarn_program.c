@@ -167,9 +167,12 @@ await(struct run *run, struct error *err)
 			return error_errno(
 			    err, "cannot wait for '%s'", run->name);
 	}
-	if (late)
-		return error_set(
+	if (late) {
+		(void)error_set(
 		    err, ERROR_SYSTEM, "'%s' takes too long", run->name);
+		err->sys = ETIMEDOUT;
+		return -1;
+	}
 	return status == 0 ? 0 : report(run, status, err);
 }
 

@@ -8,7 +8,7 @@
  * one on PATH. `words` and `variables` (set over our environment) end with NULL. It
  * gets no standard input, none of our descriptors, and what it prints goes nowhere.
  * -1 unless it ends with status 0 within so many milliseconds; *err then has its
- * last line on stderr.
+ * last line on stderr, or `sys` is ETIMEDOUT, and it was killed.
  */
 #define TARN_PROGRAM_MS 10000 /* enough for anything that reads files */
 int tarn_program_run(const char *const *words, const char *const *variables,

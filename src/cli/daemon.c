@@ -1,10 +1,13 @@
 /* `tarn daemon`: tarnd, by hand. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/duration.h"
 #include "base/mem.h"
+#include "base/size.h"
 #include "base/version.h"
 #include "cli/cmd.h"
 #include "cli/format.h"
@@ -147,6 +150,24 @@ tell_status(const char *dir, bool as_json)
 
 /* ---- start and stop ---- */
 
+/* tarnd reads them as variables, too, which is how they get there. */
+static int
+set(const char *option, const char *variable, const char *value)
+{
+	struct error err = { 0 };
+	uint64_t number = 0;
+	auto_free char *text = NULL;
+	bool span = strcmp(option, "idle") == 0;
+
+	if (!value)
+		return CMD_OK;
+	if ((span ? duration_parse : size_parse)(value, &number, &err) < 0)
+		return cmd_usage(&cmd_daemon, "--%s: %s", option, err.text);
+	text = xasprintf("%" PRIu64, number);
+	(void)setenv(variable, text, 1);
+	return CMD_OK;
+}
+
 static int
 start(const char *dir, bool as_json)
 {
@@ -185,8 +206,11 @@ static int
 run(int argc, char **argv)
 {
 	bool as_json = false;
+	const char *idle = NULL, *spool = NULL;
 	const struct cmd_option options[] = {
 		{ .name = "json", .flag = &as_json },
+		{ .name = "idle", .value = &idle },
+		{ .name = "spool", .value = &spool },
 		{ 0 },
 	};
 	auto_free char *dir = NULL;
@@ -196,6 +220,9 @@ run(int argc, char **argv)
 
 	if (count < 0)
 		return status;
+	if (set("idle", "TARN_DAEMON_IDLE", idle) != CMD_OK ||
+	    set("spool", "TARN_DAEMON_SPOOL", spool) != CMD_OK)
+		return CMD_USAGE;
 	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
 		if (strcmp(argv[1], words[i].name) != 0)
 			continue;
@@ -208,9 +235,15 @@ run(int argc, char **argv)
 
 const struct cmd cmd_daemon = {
 	.name = "daemon",
-	.args = "start|stop|status [--json]",
+	.args = "start|stop|status [--idle SPAN] [--spool SIZE] [--json]",
 	.summary = "the helper for remote locations",
 	.details = "tarn-exec starts it when it needs it, and it ends by "
-	           "itself.\n'status' fails if none runs.\n",
+	           "itself.\n'status' fails if none runs.\n"
+	           "\n"
+	           "  --idle SPAN   the one that is started ends after so long "
+	           "without work\n"
+	           "  --spool SIZE  ... and keeps so much that waits to be "
+	           "uploaded\n"
+	           "  --json        the status as one object\n",
 	.run = run,
 };

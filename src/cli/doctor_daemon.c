@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -59,6 +60,75 @@ tell_places(struct doctor *doctor, const Tarn__DaemonStatus *status)
 	}
 }
 
+/* ---- whose environment it has ---- */
+
+/* What decides who we are to a server. */
+static bool
+is_identity(const char *entry)
+{
+	static const char *const names[] = { "AWS_",
+		"SSH_AUTH_SOCK=", "HOME=", "XDG_CONFIG_HOME=", "http_proxy=",
+		"https_proxy=", "HTTPS_PROXY=", "ALL_PROXY=", "all_proxy=",
+		"no_proxy=", "NO_PROXY=" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		if (strncmp(entry, names[i], strlen(names[i])) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool
+is_among(const char *entry, const struct buf *theirs)
+{
+	for (size_t at = 0; at < theirs->len;
+	     at += strlen(theirs->data + at) + 1) {
+		if (strcmp(theirs->data + at, entry) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void
+add_name(struct buf *to, const char *entry)
+{
+	buf_addf(
+	    to, "%s%.*s", to->len ? ", " : "", (int)strcspn(entry, "="), entry);
+}
+
+/* Names only: values may be secrets. It keeps those of its starter. */
+static void
+compare_environment(struct doctor *doctor, uint32_t pid)
+{
+	auto_free char *path = xasprintf("/proc/%u/environ", pid);
+	auto_buf theirs = BUF_INIT, names = BUF_INIT;
+	struct error err;
+
+	if (buf_read_file(&theirs, path, &err) < 0 || theirs.len == 0)
+		return;
+	for (char **at = environ; at && *at; at++) {
+		if (is_identity(*at) && !is_among(*at, &theirs))
+			add_name(&names, *at);
+	}
+	for (size_t at = 0; at < theirs.len;
+	     at += strlen(theirs.data + at) + 1) {
+		const char *entry = theirs.data + at;
+		auto_free char *name =
+		    xasprintf("%.*s", (int)strcspn(entry, "="), entry);
+
+		if (is_identity(entry) && !getenv(name))
+			add_name(&names, entry);
+	}
+	if (names.len == 0)
+		return;
+	doctor_note(doctor,
+	    "tarnd was started elsewhere, and has other values of %s",
+	    names.data);
+	doctor_mend(doctor,
+	    "tarn daemon stop && tarn daemon start, if it is to have those of "
+	    "here");
+}
+
 static void
 ask_it(struct doctor *doctor, struct channel *channel)
 {
@@ -75,6 +145,7 @@ ask_it(struct doctor *doctor, struct channel *channel)
 	}
 	doctor_ok(
 	    doctor, "tarnd %s runs, process %u", status->version, status->pid);
+	compare_environment(doctor, status->pid);
 	tell_places(doctor, status);
 	tarn__daemon_status__free_unpacked(status, NULL);
 }

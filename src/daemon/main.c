@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/dirs.h"
+#include "base/duration.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/size.h"
@@ -22,7 +23,7 @@
 #include "daemon/uploads.h"
 
 static const char help[] =
-    "usage: tarnd [--foreground]\n"
+    "usage: tarnd [--foreground] [--idle SPAN] [--spool SIZE]\n"
     "\n"
     "Speaks to the servers of remote locations for the actions of one user "
     "with\n"
@@ -30,12 +31,15 @@ static const char help[] =
     "itself.\n"
     "\n"
     "      --foreground  stay, and log to standard error\n"
+    "      --idle SPAN   end after so long without work, such as 10min (60s)\n"
+    "      --spool SIZE  so much may wait to be uploaded, such as 500MiB "
+    "(1GiB)\n"
     "      --version     print the version\n"
     "      --help        print this\n"
     "\n"
     "TARN_DIR                where its folder 'daemon' is\n"
-    "TARN_DAEMON_IDLE        end after so many seconds without work (60)\n"
-    "TARN_DAEMON_SPOOL       bytes that may wait to be uploaded (1GiB)\n"
+    "TARN_DAEMON_IDLE        seconds, as --idle\n"
+    "TARN_DAEMON_SPOOL       as --spool\n"
     "TARN_LOG, TARN_LOG_FILE how much it tells, and where\n";
 
 static int
@@ -82,16 +86,50 @@ raise_limits(void)
 	}
 }
 
-/* A process of its own; the one that was started ends, since all is ready. */
+static int starter = -1; /* a pipe to it */
+
+/* The one that was started: it ends when all is ready, as that went. */
+static void
+await_ready(int from)
+{
+	char status = 1;
+
+	while (read(from, &status, 1) < 0 && errno == EINTR)
+		;
+	_exit(status);
+}
+
+static void
+tell_ready(void)
+{
+	if (starter >= 0) {
+		(void)!write(starter, "", 1);
+		close(starter);
+	}
+	starter = -1;
+}
+
+/*
+ * A process of its own, before anything that takes time: who started us may kill
+ * the process that he knows when that takes too long for him, and we go on.
+ */
 static int
 detach(struct error *err)
 {
-	pid_t pid = fork();
+	int ends[2];
+	pid_t pid;
 
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return error_errno(err, "cannot make a pipe");
+	pid = fork();
 	if (pid < 0)
 		return error_errno(err, "cannot fork");
-	if (pid > 0)
-		_exit(0);
+	if (pid > 0) {
+		close(ends[1]);
+		await_ready(ends[0]);
+	}
+	close(ends[0]);
+	starter = ends[1];
 	if (setsid() < 0)
 		return error_errno(err, "cannot begin a session");
 	pid = fork();
@@ -102,15 +140,28 @@ detach(struct error *err)
 	return 0;
 }
 
+static struct {
+	bool foreground;
+	const char *idle, *spool; /* or NULL */
+} options;
+
 static int
 read_settings(struct server *server, uint64_t *limit, struct error *err)
 {
 	const char *idle = getenv("TARN_DAEMON_IDLE");
 	const char *spool = getenv("TARN_DAEMON_SPOOL");
+	uint64_t span;
 	char *end;
 
 	*limit = UPLOADS_LIMIT;
-	if (idle && *idle) {
+	if (options.spool && size_parse(options.spool, limit, err) < 0)
+		return error_wrap(err, "--spool");
+	if (options.idle && duration_parse(options.idle, &span, err) < 0)
+		return error_wrap(err, "--idle");
+	if (options.idle) {
+		server->idle_us =
+		    (int64_t)(span < 1000000000 ? span : 1000000000) * 1000000;
+	} else if (idle && *idle) {
 		double seconds = strtod(idle, &end);
 
 		if (*end || !(seconds >= 0) || seconds > 1e9)
@@ -120,7 +171,8 @@ read_settings(struct server *server, uint64_t *limit, struct error *err)
 			    idle);
 		server->idle_us = (int64_t)(seconds * 1e6);
 	}
-	if (spool && *spool && size_parse(spool, limit, err) < 0)
+	if (!options.spool && spool && *spool &&
+	    size_parse(spool, limit, err) < 0)
 		return error_wrap(err, "TARN_DAEMON_SPOOL");
 	return 0;
 }
@@ -160,16 +212,20 @@ run(const char *tarn_dir, bool foreground, struct error *err)
 	auto_free char *folder = xasprintf("%s/daemon", tarn_dir);
 	static sigset_t signals;
 	uint64_t limit;
-	int rc = server_open(&server, tarn_dir, err);
+	int rc;
 
+	signal(SIGPIPE, SIG_IGN);
+	if (!foreground && detach(err) < 0)
+		return -1;
+	rc = server_open(&server, tarn_dir, err);
 	if (rc <= 0)
 		return rc;
-	if (read_settings(&server, &limit, err) < 0 ||
-	    (!foreground && detach(err) < 0))
+	if (read_settings(&server, &limit, err) < 0)
 		return -1;
 	if (!foreground)
 		let_streams_go();
 	block_signals(&signals);
+	tell_ready();
 	if (thread_start(await_signal, &signals) < 0)
 		return error_set(err, ERROR_SYSTEM, "cannot start a thread");
 	log_start("tarnd", foreground);
@@ -184,11 +240,30 @@ run(const char *tarn_dir, bool foreground, struct error *err)
 	return rc;
 }
 
+/* False: there is a word that is none of them. */
+static bool
+read_options(char **word)
+{
+	for (word++; *word; word++) {
+		const char **value = strcmp(*word, "--idle") == 0
+		    ? &options.idle
+		    : strcmp(*word, "--spool") == 0 ? &options.spool
+		                                    : NULL;
+
+		if (value && word[1])
+			*value = *++word;
+		else if (strcmp(*word, "--foreground") == 0)
+			options.foreground = true;
+		else
+			return false;
+	}
+	return true;
+}
+
 int
 main(int argc, char **argv)
 {
 	const char *word = argc == 2 ? argv[1] : "";
-	bool foreground = strcmp(word, "--foreground") == 0;
 	auto_free char *tarn_dir = dirs_tarn();
 	struct error err = { 0 };
 
@@ -196,7 +271,7 @@ main(int argc, char **argv)
 		return fputs(help, stdout) < 0;
 	if (strcmp(word, "--version") == 0)
 		return printf("tarnd %s\n", TARN_VERSION) < 0;
-	if (argc > 1 && !foreground)
+	if (!read_options(argv))
 		return fputs(help, stderr), 2;
 	let_descriptors_go();
 	umask(077);
@@ -207,7 +282,9 @@ main(int argc, char **argv)
 	else if (tarn_dir[0] != '/' || chdir("/") < 0)
 		(void)error_set(&err, ERROR_USAGE,
 		    "expected TARN_DIR to be absolute, got '%s'", tarn_dir);
-	else if (run(tarn_dir, foreground, &err) == 0)
-		_exit(0); /* the threads are still at it */
+	else if (run(tarn_dir, options.foreground, &err) == 0) {
+		tell_ready(); /* it may be another one */
+		_exit(0);     /* the threads are still at it */
+	}
 	return fail(&err);
 }

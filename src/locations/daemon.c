@@ -20,7 +20,8 @@
 #include "base/version.h"
 
 #define GREETING_US 300000 /* tarnd greets at once, unless it is stopped */
-#define START_MS 3000      /* ... and listens within this time */
+#define START_MS 3000      /* ... and listens within this time ... */
+#define LEAST_MS 100       /* ... which is not less than this */
 #define AVOID_MAX 60       /* seconds */
 
 /* ---- the folder ---- */
@@ -125,25 +126,31 @@ is_absent(const struct error *err)
 	    (err->sys == ENOENT || err->sys == ECONNREFUSED);
 }
 
+/* Who waits no longer than `until` (0: any time) may find it there later. */
 static int
-start(const char *tarn_dir, struct error *err)
+start(const char *tarn_dir, int64_t until, struct error *err)
 {
+	int64_t left = until ? (until - clock_us()) / 1000 : START_MS;
+	int wait = left < LEAST_MS ? LEAST_MS
+	    : left < START_MS      ? (int)left
+	                           : START_MS;
+
 	auto_free char *dir = xasprintf("TARN_DIR=%s", tarn_dir);
 	const char *const words[] = { "tarnd", NULL };
 	const char *const variables[] = { dir, NULL };
 
-	return tarn_program_run(words, variables, START_MS, err);
+	return tarn_program_run(words, variables, wait, err);
 }
 
 static int
-connect_or_start(
-    const char *tarn_dir, int folder, enum daemon_use use, struct error *err)
+connect_or_start(const char *tarn_dir, int folder, enum daemon_use use,
+    int64_t until, struct error *err)
 {
 	int fd = connect_to(folder, err);
 
 	if (fd >= 0 || !is_absent(err) || use != DAEMON_START)
 		return fd;
-	if (start(tarn_dir, err) < 0) {
+	if (start(tarn_dir, until, err) < 0) {
 		avoid(folder);
 		return -1;
 	}
@@ -201,7 +208,7 @@ hear_greeting(struct channel *channel, struct error *err)
 
 /* Connected, and greeted; the answer to that is still to be heard. */
 static int
-open_in(const char *tarn_dir, int folder, enum daemon_use use,
+open_in(const char *tarn_dir, int folder, enum daemon_use use, int64_t until,
     struct channel *channel, struct error *err)
 {
 	int64_t wait = avoided(folder);
@@ -211,7 +218,7 @@ open_in(const char *tarn_dir, int folder, enum daemon_use use,
 		    "tarnd could not be started or did not answer; it is "
 		    "tried again in %d s",
 		    (int)wait);
-	channel->fd = connect_or_start(tarn_dir, folder, use, err);
+	channel->fd = connect_or_start(tarn_dir, folder, use, until, err);
 	return channel->fd < 0 ? -1 : send_greeting(channel, err);
 }
 
@@ -240,7 +247,7 @@ daemon_open(const char *tarn_dir, enum daemon_use use, struct channel *channel,
 	folder = daemon_folder(tarn_dir, use == DAEMON_START, err);
 	if (folder < 0)
 		return -1;
-	if (open_in(tarn_dir, folder, use, channel, err) == 0)
+	if (open_in(tarn_dir, folder, use, 0, channel, err) == 0)
 		return hear_in(folder, channel, err);
 	channel_close(channel);
 	return -1;
@@ -331,6 +338,7 @@ static struct {
 	int folder;
 	uint32_t which;
 	bool greeted, lost;
+	bool late; /* it was lost since it took long to start: look again */
 	struct error why; /* there is none any more */
 } own = { .channel = CHANNEL_INIT, .folder = -1 };
 
@@ -341,7 +349,7 @@ daemon_set_up(const char *tarn_dir, enum daemon_use use)
 	free(own.tarn_dir);
 	own.tarn_dir = tarn_dir ? xstrdup(tarn_dir) : NULL;
 	own.use = tarn_dir ? use : DAEMON_OFF;
-	own.lost = false;
+	own.lost = own.late = false;
 }
 
 void
@@ -363,17 +371,35 @@ own_folder(struct error *err)
 }
 
 static int
-open_own(struct error *err)
+open_own(int64_t until, struct error *err)
 {
 	if (own_folder(err) < 0 ||
-	    open_in(own.tarn_dir, own.folder, own.use, &own.channel, err) < 0)
+	    open_in(own.tarn_dir, own.folder, own.use, until, &own.channel,
+	        err) < 0) {
+		own.late = err->sys == ETIMEDOUT;
 		return -1;
+	}
 	own.greeted = false;
 	return 0;
 }
 
+/* The one that was started and not waited for listens by now. */
+static bool
+join_late(void)
+{
+	struct error err;
+
+	if (!own.late || own.folder < 0)
+		return false;
+	own.channel.fd = connect_to(own.folder, &err);
+	if (own.channel.fd < 0 || send_greeting(&own.channel, &err) < 0)
+		return false;
+	own.greeted = own.lost = own.late = false;
+	return true;
+}
+
 struct channel *
-daemon_link(uint32_t *which, struct error *err)
+daemon_link(uint32_t *which, int64_t until, struct error *err)
 {
 	*which = own.which;
 	if (own.channel.fd >= 0)
@@ -382,7 +408,7 @@ daemon_link(uint32_t *which, struct error *err)
 		(void)error_set(err, ERROR_SKIPPED, "offline");
 		return NULL;
 	}
-	if (!own.lost && open_own(&own.why) == 0) {
+	if (own.lost ? join_late() : open_own(until, &own.why) == 0) {
 		*which = ++own.which;
 		return &own.channel;
 	}
@@ -431,7 +457,7 @@ daemon_wake(void)
 	struct error err;
 	uint32_t which;
 
-	if (own.use == DAEMON_START && daemon_link(&which, &err))
+	if (own.use == DAEMON_START && daemon_link(&which, 0, &err))
 		(void)daemon_hear(&err);
 }
 

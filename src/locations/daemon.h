@@ -74,10 +74,11 @@ ProtobufCMessage *daemon_ask(struct channel *channel, enum channel_request kind,
 
 /*
  * This process's own connection, made when it is first asked for. NULL: there is
- * none, *err says why (ERROR_SKIPPED), and it is not tried again. *which tells one
- * connection from the one before it.
+ * none, *err says why (ERROR_SKIPPED), and it is not tried again. If one has to be
+ * started, that is waited for up to `until` (0: 3 seconds); who comes too early
+ * for it asks again. *which tells one connection from the one before it.
  */
-struct channel *daemon_link(uint32_t *which, struct error *err);
+struct channel *daemon_link(uint32_t *which, int64_t until, struct error *err);
 
 /* Its greeting is heard with the first answer, so that nobody waits for it alone.
  * Returns 0 or -1. */

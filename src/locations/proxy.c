@@ -102,7 +102,7 @@ talk_start(struct talk *talk, struct location *loc, enum channel_request kind)
 	if (kind != CHANNEL_WRITE &&
 	    daemon_says_away(&talk->proxy->id, &talk->why))
 		return;
-	talk->channel = daemon_link(&which, &talk->why);
+	talk->channel = daemon_link(&which, loc->deadline_us, &talk->why);
 	if (!talk->channel || talk->proxy->told == which)
 		return;
 	talk->request.opened = talk->proxy->config;
