@@ -980,6 +980,17 @@ list_space(struct listing *listing, enum key_space space, const char *folder,
 	return rc ? rc : tell(listing);
 }
 
+/* Who lists may ask for the labels of each: without any, that is answered at once. */
+static bool
+has_no_labels(struct far_lake *lake)
+{
+	struct far_file folder = { .path = "tools/labels" };
+	struct error ignored;
+
+	return far_one(&lake->far, &folder, lake->far.kind->stat, &ignored) ==
+	    MISS;
+}
+
 int
 far_lake_list(
     struct location *loc, location_entry_fn *fn, void *arg, struct error *err)
@@ -991,9 +1002,13 @@ far_lake_list(
 
 	if (learn(lake, err) < 0)
 		return -1;
+	lake->unlabelled = has_no_labels(lake);
 	rc = list_space(&listing, KEY_INDEX, LAKE_INDEX, &layout_default, err);
 	layout = lake->layout;
-	return rc ? rc : list_space(&listing, KEY_BLOB, "", &layout, err);
+	if (rc == 0)
+		rc = list_space(&listing, KEY_BLOB, "", &layout, err);
+	lake->unlabelled = false;
+	return rc;
 }
 
 /* ---- labels ---- */
@@ -1027,7 +1042,7 @@ far_lake_labels(struct location *loc, const struct key *key,
 	auto_labels labels = LABELS_INIT;
 	int there;
 
-	if (key->space != KEY_BLOB)
+	if (key->space != KEY_BLOB || lake_of(loc)->unlabelled)
 		return MISS;
 	there = load_labels(lake_of(loc), path, &labels, err);
 	for (size_t i = 0; there > 0 && i < labels.count; i++) {
@@ -1087,6 +1102,7 @@ far_lake_add_labels(struct location *loc, const struct key *key,
 		return there;
 	if (prepare(lake, err) < 0)
 		return FAILED;
+	lake->unlabelled = false;
 	for (int tries = 0; rc == 0 && tries < LABEL_TRIES; tries++)
 		rc = merge_labels(lake, path, labels, err);
 	if (rc < 0)

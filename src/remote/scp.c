@@ -22,6 +22,7 @@
 #define CHUNK 32768
 #define NOISE (1 << 20) /* bytes of lines that say nothing, of one command */
 #define NOISE_LINE 64   /* what one of them counts for at least */
+#define AHEAD_MAX (256 << 10) /* bytes of a file that is sent without waiting */
 
 /*
  * Commands run one after the other in one shell, so that what the login shell does
@@ -350,17 +351,17 @@ take_letters(
 	    : complain(run, "run a command", err);
 }
 
-/* `function`, called for each file with its path and what `more` adds. */
+/* `function`, called for each file with its path and what `more` adds; then `last`. */
 static void
 call_each(struct far *far, struct far_file *files, size_t count,
     const char *function,
-    void (*more)(struct buf *to, const struct far_file *file))
+    void (*more)(struct buf *to, const struct far_file *file), const char *last)
 {
 	auto_buf command = BUF_INIT;
 
 	reset(files, count);
 	add_root(&command, far);
-	buf_addf(&command, "f() { %s; }; ", function);
+	buf_addf(&command, "r=; f() { %s; }; ", function);
 	for (size_t i = 0; i < count; i++) {
 		buf_addf(&command, "f ");
 		ssh_quote(&command, files[i].path);
@@ -368,7 +369,7 @@ call_each(struct far *far, struct far_file *files, size_t count,
 			more(&command, &files[i]);
 		buf_addf(&command, "; ");
 	}
-	buf_addf(&command, "exit 0");
+	buf_addf(&command, "%sexit 0", last);
 	run_for(far, files, count, &command, take_letters);
 }
 
@@ -379,7 +380,7 @@ scp_remove(struct far *far, struct far_file *files, size_t count)
 	    "if test -e \"$1\" || test -L \"$1\"; then "
 	    "m=$(rm -f -- \"$1\" 2>&1) && echo H || echo \"F $m\"; "
 	    "else echo M; fi",
-	    NULL);
+	    NULL, "");
 }
 
 static void
@@ -395,7 +396,7 @@ scp_touch(struct far *far, struct far_file *files, size_t count)
 	    "if test -e \"$1\"; then "
 	    "m=$(touch \"$2\" -c -- \"$1\" 2>&1) && echo H || echo \"F $m\"; "
 	    "else echo M; fi",
-	    add_times);
+	    add_times, "");
 }
 
 static void
@@ -408,24 +409,24 @@ add_target(struct buf *to, const struct far_file *file)
 
 /*
  * A second name for the file fails where there is one already, at once; then the
- * first is removed. Where there are no second names, mv -n is as near as it gets.
+ * first is removed, those of all files by one command. Where there are no second
+ * names, mv -n is as near as it gets. What has no folder to go to stays.
  */
 static void
 scp_move(struct far *far, struct far_file *files, size_t count)
 {
 	call_each(far, files, count,
-	    "if test ! -d \"$(dirname -- \"$2\")\"; then echo M; "
-	    "elif test -d \"$2\"; then rm -f -- \"$1\"; "
+	    "case $2 in */*) d=${2%/*};; *) d=.;; esac; "
+	    "if test ! -d \"$d\"; then echo M; return; fi; r=\"$r $1\"; "
+	    "if test -d \"$2\"; then "
 	    "test $3 = 1 && echo 'F is a folder' || echo K; "
 	    "elif test $3 = 1; then "
-	    "m=$(mv -f -- \"$1\" \"$2\" 2>&1) && echo H || "
-	    "{ rm -f -- \"$1\"; echo \"F $m\"; }; "
-	    "elif m=$(ln -- \"$1\" \"$2\" 2>&1); then rm -f -- \"$1\"; echo H; "
-	    "elif test -e \"$2\"; then rm -f -- \"$1\"; echo K; "
+	    "m=$(mv -f -- \"$1\" \"$2\" 2>&1) && echo H || echo \"F $m\"; "
+	    "elif m=$(ln -- \"$1\" \"$2\" 2>&1); then echo H; "
+	    "elif test -e \"$2\"; then echo K; "
 	    "elif mv -n -- \"$1\" \"$2\" 2>/dev/null && test ! -e \"$1\"; "
-	    "then echo H; "
-	    "else rm -f -- \"$1\"; echo \"F $m\"; fi",
-	    add_target);
+	    "then echo H; else echo \"F $m\"; fi",
+	    add_target, "test -z \"$r\" || rm -f -- $r; ");
 }
 
 static enum outcome
@@ -772,14 +773,21 @@ send_bytes(struct run *run, struct far_file *file, struct error *err)
 }
 
 static int
-send_file(struct run *run, struct far_file *file, struct error *err)
+send_head(struct run *run, const struct far_file *file, struct error *err)
 {
 	auto_buf head = BUF_INIT;
-	int rc;
 
 	buf_addf(&head, "C0600 %llu %s\n", (unsigned long long)file->in->size,
 	    strrchr(file->path, '/') + 1);
-	if (ssh_exec_write(run->exec, head.data, head.len, err) < 0)
+	return ssh_exec_write(run->exec, head.data, head.len, err);
+}
+
+static int
+send_file(struct run *run, struct far_file *file, struct error *err)
+{
+	int rc;
+
+	if (send_head(run, file, err) < 0)
 		return -1;
 	rc = take_ack(run, file, err);
 	if (rc <= 0)
@@ -807,6 +815,41 @@ send_all(
 	if (ssh_exec_write(run->exec, "E\n", 2, err) < 0)
 		return -1;
 	return take_ack(run, &all, err);
+}
+
+/*
+ * The same without waiting for each answer, but for those to the first file, which
+ * meets what is wrong with the place. If one is refused nevertheless, scp takes its
+ * bytes for something else: then all behind it has to be sent again, by send_all().
+ */
+static int
+send_ahead(struct run *run, struct far_file *files, size_t count,
+    const char *stop, struct error *err)
+{
+	struct far_file all = { 0 };
+	auto_buf last = BUF_INIT;
+	int rc = take_ack(run, &all, err);
+
+	for (size_t i = 0; rc > 0 && i < count; i++) {
+		if (send_head(run, &files[i], err) < 0)
+			return -1;
+		if (i == 0)
+			rc = take_ack(run, &files[i], err);
+		if (rc > 0 && send_bytes(run, &files[i], err) < 0)
+			return -1;
+	}
+	buf_addf(&last, "E\n\n%s\n", stop);
+	if (rc > 0 && ssh_exec_write(run->exec, last.data, last.len, err) < 0)
+		return -1;
+	for (size_t i = 0; rc > 0 && i < count; i++) {
+		if (i > 0)
+			rc = take_ack(run, &files[i], err);
+		if (rc > 0)
+			rc = take_ack(run, &files[i], err);
+		if (rc > 0)
+			files[i].outcome = HIT;
+	}
+	return rc > 0 ? take_ack(run, &all, err) : rc;
 }
 
 /* After a failure the shell is dropped: what follows would be bytes of a file. */
@@ -881,24 +924,88 @@ remove_failed(struct far *far, const struct far_file *files, size_t count)
 }
 
 static void
-scp_write(struct far *far, struct far_file *files, size_t count,
-    const struct far_dress *wanted)
+add_receiver(struct buf *to, const struct far *far)
+{
+	add_root(to, far);
+	buf_addf(to, "test -d .tmp || exit %d; umask 077; ", NO_TEMPS);
+}
+
+/* One after the other. */
+static void
+write_files(struct far *far, struct far_file *files, size_t count)
 {
 	auto_buf command = BUF_INIT;
 	struct error err = { 0 };
 	struct run run;
 	int rc;
 
-	reset(files, count);
-	add_root(&command, far);
-	buf_addf(&command, "test -d .tmp || exit %d; umask 077; scp -t -- .tmp",
-	    NO_TEMPS);
+	add_receiver(&command, far);
+	buf_addf(&command, "scp -t -- .tmp");
 	rc = begin(&run, far, &command, true, &err);
 	if (rc == 0)
 		rc = send_files(&run, files, count, &err);
 	if (rc < 0)
 		fail_rest(files, count, &err);
 	end(&run);
+}
+
+/*
+ * Small ones, all at once. What scp leaves of them if it ends too early must not get
+ * to the shell: all up to a line is swallowed that no value can have, since it is made
+ * of the random ends of temporary names. How many have arrived.
+ */
+static size_t
+write_ahead(struct far *far, struct far_file *files, size_t count)
+{
+	auto_buf command = BUF_INIT;
+	auto_buf stop = BUF_INIT;
+	struct error ignored = { 0 };
+	struct run run;
+	size_t done = 0;
+
+	buf_addf(&stop, "%s%s", strrchr(files[0].path, '/') + 1,
+	    strrchr(files[count - 1].path, '/') + 1);
+	add_receiver(&command, far);
+	buf_addf(&command,
+	    "scp -t -- .tmp; s=$?; while read -r l && test \"$l\" != %s; "
+	    "do :; done; exit $s",
+	    stop.data);
+	if (begin(&run, far, &command, true, &ignored) == 0 &&
+	    send_ahead(&run, files, count, stop.data, &ignored) > 0)
+		(void)finish(&run, &ignored);
+	end(&run);
+	while (done < count && files[done].outcome == HIT)
+		done++;
+	return done;
+}
+
+static bool
+is_small(const struct far_file *files, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (files[i].in->size > AHEAD_MAX)
+			return false;
+	}
+	return count > 1;
+}
+
+static void
+scp_write(struct far *far, struct far_file *files, size_t count,
+    const struct far_dress *wanted)
+{
+	size_t done = 0;
+
+	reset(files, count);
+	if (is_small(files, count)) {
+		struct error err;
+
+		done = write_ahead(far, files, count);
+		reset(files + done, count - done);
+		for (size_t i = done; i < count; i++)
+			(void)source_rewind(files[i].in, &err);
+	}
+	if (done < count)
+		write_files(far, files + done, count - done);
 	if (wanted)
 		dress(far, files, count, wanted);
 	remove_failed(far, files, count);

@@ -1,6 +1,7 @@
 """S3, by radosgw: it checks signatures, and keeps to If-None-Match."""
 import contextlib, datetime, hashlib, hmac, http.client, http.server, os, re, signal, socketserver, subprocess, tempfile, threading, time, urllib.parse, uuid
 
+import many
 from support import Server, Skip, end, free_port, listens, wait_for
 
 NEEDS = ["radosgw", "radosgw-admin", "ceph", "ceph-mon", "ceph-osd", "monmaptool", "openssl"]
@@ -350,21 +351,10 @@ def test_is_shown_to_work(server, folder):
     tarn(server, place(server, "shown").replace("s3://", f"s3://{KEY}:{SECRET}@"), "locations", "--test", env={"AWS_ACCESS_KEY_ID": ""})
 
 
-def test_lists_ten_thousand_over_pages(server, folder):
-    lake = f"{folder}/lake"
-    subprocess.run(["mkdir", lake], check=True)
-    for i in range(10000):
-        hex = hashlib.sha256(b"%d" % i).hexdigest()
-        os.makedirs(f"{lake}/{hex[:2]}", exist_ok=True)
-        with open(f"{lake}/{hex[:2]}/{hex[2:]}", "wb") as f:
-            f.write(b"%d" % i)
-    with open(f"{lake}/config.yml", "w") as f:
-        f.write("levels:\n- 1\n- -1\n")
-    there = place(server, "many")
-    tarn(server, there, "copy", lake, there)
-    assert len(server.client.keys("many/")) == 10000
-    listed = re.findall(r"\b[0-9a-f]{64}\b", tarn(server, there, "ls"))
-    assert len(listed) == len(set(listed)) == 10000
+def test_many_small_ones(server, folder):
+    many.there_and_back(server, folder, place(server, "many"))
+    count = len(server.client.keys("many/"))
+    assert count == many.COUNT, count
 
 
 def test_removes_many_with_few_requests(server, folder):

@@ -1,6 +1,6 @@
 """sshd with keys and configuration of its own, and lakes over SFTP and SCP on it."""
-import contextlib, hashlib, json, os, pwd, shutil, signal, socket, subprocess, sys, time
-import support
+import contextlib, json, os, pwd, shutil, signal, socket, subprocess, sys, time
+import many, support
 
 NEEDS = ["sshd", "ssh-keygen", "ssh-agent", "ssh-add"]
 ME = pwd.getpwuid(os.geteuid()).pw_name
@@ -37,7 +37,7 @@ def write(path, text):
 
 
 @contextlib.contextmanager
-def sshd(folder, port, subsystem="internal-sftp", hosts=("ed25519", "ecdsa", "rsa"), more=""):
+def sshd(folder, port, subsystem="internal-sftp", hosts=("ed25519", "ecdsa", "rsa"), more="", env=""):
     """On that port, until the block ends; yields the process."""
     if os.geteuid() == 0:
         os.makedirs("/run/sshd", exist_ok=True)
@@ -56,7 +56,7 @@ MaxSessions 100
 PrintMotd no
 PrintLastLog no
 Subsystem sftp {subsystem}
-SetEnv HOME={folder}/home
+SetEnv HOME={folder}/home {env}
 {more}
 """)
     words = [SSHD, "-D", "-e", "-f", f"{folder}/sshd_config"]
@@ -295,7 +295,7 @@ def test_names_of_any_bytes(server, folder):
 
 
 @contextlib.contextmanager
-def own_server(server, folder, more=""):
+def own_server(server, folder, more="", env=""):
     """Another sshd with the same keys, to be ill-treated."""
     port, subsystem = support.free_port(), "internal-sftp"
     for name in os.listdir(server.keys):
@@ -303,7 +303,7 @@ def own_server(server, folder, more=""):
             shutil.copy2(f"{server.keys}/{name}", folder)
     known = write(f"{folder}/known", known_hosts(folder, port, "ed25519"))
     os.makedirs(f"{folder}/home", exist_ok=True)
-    with sshd(folder, port, subsystem, more=more) as child:
+    with sshd(folder, port, subsystem, more=more, env=env) as child:
         yield f"{server.scheme}://{ME}@127.0.0.1:{port}{folder}/lake?known_hosts={known}", child
 
 
@@ -403,20 +403,35 @@ def test_endless_answers(server, folder):
             assert said in got, f"{name}: {got}"
 
 
+def test_what_scp_leaves_is_no_command(server, folder):
+    """It ends in the middle of many files that are sent without waiting, once."""
+    if server.scheme != "scp":
+        raise support.Skip("there is no shell")
+    os.mkdir(f"{folder}/bin")
+    os.mkdir(f"{folder}/from")
+    write(f"{folder}/bin/scp", f"""#!/bin/sh
+if [ "$1" = -t ] && [ -d {folder}/lake/00 ] && mkdir {folder}/once 2>/dev/null; then
+    printf '\\0\\0'
+    head -c 5000 >/dev/null
+    exit 1
+fi
+exec {shutil.which("scp")} "$@"
+""")
+    os.chmod(f"{folder}/bin/scp", 0o755)
+    for i in range(60):
+        write(f"{folder}/value", f"touch {folder}/evil; # {i}\n" * 20)
+        tarn(server, folder, f"{folder}/from", "write", f"{folder}/value")
+    with own_server(server, folder, env=f"PATH={folder}/bin:/usr/bin:/bin") as (url, _):
+        put(server, folder, url)
+        os.makedirs(f"{folder}/lake/00", exist_ok=True)
+        tarn(server, folder, url, "copy", f"{folder}/from", url)
+        assert os.path.exists(f"{folder}/once")
+        assert not os.path.exists(f"{folder}/evil")
+        assert tarn(server, folder, url, "ls").count(b"\n") == 61
+        assert os.listdir(f"{folder}/lake/.tmp") == []
+        tarn(server, folder, url, "verify")
+
+
 def test_many_small_ones(server, folder):
-    os.makedirs(f"{folder}/from")
-    for i in range(1000):
-        data = b"%d\n" % i
-        key = hashlib.sha256(data).hexdigest()
-        os.makedirs(f"{folder}/from/{key[:2]}", exist_ok=True)
-        with open(f"{folder}/from/{key[:2]}/{key[2:]}", "wb") as file:
-            file.write(data)
-    write(f"{folder}/from/config.yml", "levels:\n- 1\n- -1\n")
-    url = at(server, "many")
-    tarn(server, folder, url, "copy", f"{folder}/from", url)
-    tarn(server, folder, url, "copy", url, f"{folder}/back")
-    for top, _, names in os.walk(f"{folder}/from"):
-        for name in names:
-            path = f"{top}/{name}"
-            assert open(path, "rb").read() == open(path.replace("/from", "/back"), "rb").read()
-    assert tarn(server, folder, url, "ls").count(b"\n") == 1000
+    many.there_and_back(server, folder, at(server, "many"))
+    shutil.rmtree(f"{server.keys}/lakes/many")

@@ -29,7 +29,7 @@ def tarn(folder, tiers, *words, program="build/checked/tarn", timeout=120, **env
     """Run to its end, with a TARN_DIR and HOME in the folder; its memory is measured."""
     os.makedirs(f"{folder}/home", exist_ok=True)
     keep = {k: v for k, v in os.environ.items() if not k.startswith("TARN_")}
-    keep.update(HOME=f"{folder}/home", TARN_DIR=f"{folder}/tarn", TARN_TIERS=tiers, **env)
+    keep.update({"HOME": f"{folder}/home", "TARN_DIR": f"{folder}/tarn", "TARN_TIERS": tiers, **env})
     began = time.monotonic()
     with open(f"{folder}/stdout", "w+b") as out, open(f"{folder}/stderr", "w+b") as err:
         child = subprocess.Popen([f"{ROOT}/{program}", *words], cwd=folder, env=keep, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
