@@ -1,9 +1,10 @@
-"""Many small blobs: copied there, listed, verified, and copied back."""
-import hashlib, os, re
+"""Many small blobs, or one large one: copied there, listed, verified, and copied back."""
+import hashlib, os, random, re
 
 import web
 
 COUNT = int(os.environ.get("TARN_TEST_MANY", "3000"))
+LARGE = int(float(os.environ.get("TARN_TEST_GIB", "0.125")) * 2 ** 30)
 
 
 def make(lake, count):
@@ -44,3 +45,29 @@ def there_and_back(server, folder, url, count=COUNT, peak_mib=64):
     for key in keys:
         with open(f"{folder}/back/{key[:2]}/{key[2:]}", "rb") as file:
             assert hashlib.sha256(file.read()).hexdigest() == key, key
+
+
+def large(server, folder, url, size=LARGE, peak_mib=32):
+    """As many GiB as TARN_TEST_GIB says there and back, in little memory."""
+    path, numbers = f"{folder}/value", random.Random(size)
+    with open(path, "wb") as file:  # with holes, and no two parts alike
+        for at in range(0, size - 4096, 1 << 20):
+            file.seek(at + numbers.randrange(1 << 19))
+            file.write(numbers.randbytes(100))
+        file.truncate(size)
+
+    def tarn(what, *words):
+        run = web.must(web.tarn(folder, url, *words, program="build/tarn", timeout=60 + size // 2 ** 21, **server.env))
+        print(f"# {size / 2 ** 30:.3g} GiB {what} in {run.seconds:.1f} s, {run.peak_kb} KiB", flush=True)
+        assert run.peak_kb < peak_mib * 1024, run
+        return run.out.decode().strip()
+
+    key = tarn("written", "write", path)
+    with open(path, "rb") as file:
+        assert hashlib.file_digest(file, "sha256").hexdigest() == key
+    os.unlink(path)
+    tarn("read", "read", key, "-o", path)
+    with open(path, "rb") as file:
+        assert hashlib.file_digest(file, "sha256").hexdigest() == key
+    os.unlink(path)
+    tarn("removed", "rm", key)

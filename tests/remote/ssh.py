@@ -435,3 +435,7 @@ exec {shutil.which("scp")} "$@"
 def test_many_small_ones(server, folder):
     many.there_and_back(server, folder, at(server, "many"))
     shutil.rmtree(f"{server.keys}/lakes/many")
+
+
+def test_large_ones(server, folder):
+    many.large(server, folder, at(server, "large"))
