@@ -29,6 +29,7 @@ enum pass { BLOBS, RECORDS, PATH_SETS_LAST, PASSES };
 struct piece {
 	struct location *leaf;
 	struct spool spool;
+	bool unlabelled;
 };
 
 struct copy {
@@ -43,6 +44,7 @@ struct copy {
 
 	struct location_entry found[BATCH]; /* blobs to be looked for there */
 	size_t waiting;
+	bool has_index; /* the source, as far as was seen with the blobs */
 
 	uint64_t blobs, values, bytes; /* copied */
 	uint64_t there, declined, damaged, incomplete, failed;
@@ -131,7 +133,8 @@ settle(struct copy *copy, struct piece *piece,
 	copy->blobs += stored && write->key.space == KEY_BLOB;
 	copy->values += stored && write->key.space == KEY_INDEX;
 	copy->bytes += stored ? write->in->size : 0;
-	copy_labels(copy, piece->leaf, &write->key);
+	if (!piece->unlabelled)
+		copy_labels(copy, piece->leaf, &write->key);
 }
 
 static void
@@ -161,11 +164,12 @@ push(struct copy *copy, const struct key *key, enum write_mode mode)
 }
 
 static struct spool *
-next_spool(struct copy *copy, struct location *leaf)
+next_spool(struct copy *copy, const struct location_entry *entry)
 {
 	struct piece *piece = &copy->piece[copy->count];
 
-	*piece = (struct piece){ leaf, SPOOL_INIT(IN_MEMORY) };
+	*piece = (struct piece){ entry->leaf, SPOOL_INIT(IN_MEMORY),
+		entry->unlabelled };
 	return &piece->spool;
 }
 
@@ -173,11 +177,11 @@ next_spool(struct copy *copy, struct location *leaf)
 
 /* What came of a read: the next to be written, or nothing. */
 static void
-keep(struct copy *copy, struct location *leaf,
+keep(struct copy *copy, const struct location_entry *blob,
     struct location_read_request *read, struct spool *spool)
 {
 	if (read->outcome == HIT && sink_commit(read->out, &read->err) == 0) {
-		*next_spool(copy, leaf) = *spool;
+		*next_spool(copy, blob) = *spool;
 		push(copy, &read->key, WRITE_IF_ABSENT);
 		return;
 	}
@@ -186,12 +190,12 @@ keep(struct copy *copy, struct location *leaf,
 	if (read->outcome == MISS || copy->pass != BLOBS)
 		return;
 	copy->damaged++;
-	complain(copy, leaf, &read->key, &read->err);
+	complain(copy, blob->leaf, &read->key, &read->err);
 }
 
+/* All of one leaf. */
 static void
-copy_blobs(struct copy *copy, struct location *leaf, const struct key *keys,
-    size_t count)
+copy_blobs(struct copy *copy, const struct location_entry *blobs, size_t count)
 {
 	struct location_read_request read[BATCH];
 	struct spool spool[BATCH];
@@ -200,20 +204,29 @@ copy_blobs(struct copy *copy, struct location *leaf, const struct key *keys,
 	for (size_t i = 0; i < count; i++) {
 		spool[i] = (struct spool)SPOOL_INIT(IN_MEMORY);
 		out[i] = sink_spool(&spool[i]);
-		read[i] = (struct location_read_request){ .key = keys[i],
-			.out = sink_verify(out[i], &keys[i].digest) };
+		read[i] = (struct location_read_request){ .key = blobs[i].key };
+		read[i].out = sink_verify(out[i], &blobs[i].key.digest);
 	}
-	location_read_batch(leaf, read, count);
+	location_read_batch(blobs->leaf, read, count);
 	for (size_t i = 0; i < count; i++) {
-		keep(copy, leaf, &read[i], &spool[i]);
+		keep(copy, &blobs[i], &read[i], &spool[i]);
 		sink_close(read[i].out);
 		sink_close(out[i]);
 	}
 }
 
-/* Those that are there already, and maybe lack labels. */
-static size_t
-leave_out(struct copy *copy, struct key *missing)
+/* It is there; maybe labels are not. */
+static void
+pass_over(struct copy *copy, const struct location_entry *entry)
+{
+	copy->there++;
+	if (!entry->unlabelled)
+		copy_labels(copy, entry->leaf, &entry->key);
+}
+
+/* Of those that wait, the ones to be brought stay. */
+static void
+leave_out(struct copy *copy)
 {
 	struct location_contains_request look[BATCH];
 	size_t count = 0;
@@ -224,30 +237,29 @@ leave_out(struct copy *copy, struct key *missing)
 		};
 	location_contains_batch(copy->to, look, copy->waiting);
 	for (size_t i = 0; i < copy->waiting && copy->in_a_row < GIVE_UP; i++) {
+		const struct location_entry entry = copy->found[i];
+
 		if (look[i].outcome == FAILED) {
-			fail(copy, &look[i].key, &look[i].err);
+			fail(copy, &entry.key, &look[i].err);
 		} else if (look[i].outcome == HIT) {
-			copy->there++;
-			copy_labels(copy, copy->found[i].leaf, &look[i].key);
+			pass_over(copy, &entry);
 		} else if (copy->dry_run) {
 			copy->blobs++;
-			copy->bytes += copy->found[i].size;
+			copy->bytes += entry.size;
 		} else {
-			missing[count++] = look[i].key;
+			copy->found[count++] = entry;
 		}
 	}
-	return count;
+	copy->waiting = count;
 }
 
 /* All that wait are of one leaf. */
 static void
 bring(struct copy *copy)
 {
-	struct key missing[BATCH];
-	size_t count = leave_out(copy, missing);
-
-	if (count > 0)
-		copy_blobs(copy, copy->found[0].leaf, missing, count);
+	leave_out(copy);
+	if (copy->waiting > 0)
+		copy_blobs(copy, copy->found, copy->waiting);
 	copy->waiting = 0;
 }
 
@@ -271,12 +283,13 @@ static void
 fetch_blob(void *arg, struct location *leaf)
 {
 	struct need *need = arg;
-	struct key key = { KEY_BLOB, need->missing };
+	const struct location_entry blob = { .key = { KEY_BLOB, need->missing },
+		.leaf = leaf };
 	struct error err;
 
-	if (location_contains(need->copy->to, &key, &err) != HIT &&
-	    location_contains(leaf, &key, &err) == HIT)
-		copy_blobs(need->copy, leaf, &key, 1);
+	if (location_contains(need->copy->to, &blob.key, &err) != HIT &&
+	    location_contains(leaf, &blob.key, &err) == HIT)
+		copy_blobs(need->copy, &blob, 1);
 	flush(need->copy);
 }
 
@@ -311,7 +324,7 @@ put_value(struct copy *copy, const struct location_entry *entry,
 		copy->bytes += data->len;
 		return;
 	}
-	spool = next_spool(copy, entry->leaf);
+	spool = next_spool(copy, entry);
 	out = sink_spool(spool);
 	if (sink_write(out, data->data, data->len, &err) == 0) {
 		push(copy, &entry->key, mode);
@@ -417,6 +430,7 @@ take_entry(void *arg, const struct location_entry *entry)
 {
 	struct copy *copy = arg;
 
+	copy->has_index |= entry->key.space == KEY_INDEX;
 	if ((entry->key.space == KEY_BLOB) != (copy->pass == BLOBS))
 		return 0;
 	if (copy->pass == BLOBS)
@@ -481,6 +495,8 @@ copy_all(struct copy *copy)
 	int rc = 0;
 
 	for (int pass = 0; pass < PASSES && rc == 0; pass++) {
+		if (pass > BLOBS && !copy->has_index)
+			break;
 		copy->pass = pass;
 		rc = location_list(copy->from, take_entry, copy, &err);
 		if (rc <= 0)

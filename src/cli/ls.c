@@ -79,7 +79,7 @@ list_entry(void *arg, const struct location_entry *entry)
 		return 0;
 	buf_reset(&ls->labels);
 	ls->labelled = !ls->label;
-	if (entry->key.space == KEY_BLOB)
+	if (entry->key.space == KEY_BLOB && !entry->unlabelled)
 		(void)location_labels(
 		    entry->leaf, &entry->key, add_label, ls, &err);
 	if (!ls->labelled)

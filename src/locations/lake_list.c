@@ -27,6 +27,7 @@ struct walk {
 	struct error *err;
 	const struct layout *layout;
 	const struct lake *marks; /* this lake has marks of use; or NULL */
+	bool unlabelled;          /* nothing in it has labels */
 	enum key_space space;
 	struct location *leaf;
 	char hex[DIGEST_HEX + 1];
@@ -66,6 +67,7 @@ walk_object(struct walk *walk, int dir, const char *name)
 		return 0;
 	entry.size = (uint64_t)st.st_size;
 	entry.last_used = last_use(walk, &entry.key.digest, &st);
+	entry.unlabelled = walk->unlabelled;
 	entry.leaf = walk->leaf;
 	return walk->fn(walk->arg, &entry);
 }
@@ -212,10 +214,12 @@ walk_both(struct lake *lake, struct walk *walk, const char *first)
 static int
 list(struct lake *lake, const char *first, struct walk *walk)
 {
+	auto_free char *labels = xasprintf("%s/tools/labels", lake->root);
 	int rc;
 
 	if (lake_layout(lake, walk->err) < 0)
 		return -1;
+	walk->unlabelled = access(labels, F_OK) < 0 && errno == ENOENT;
 	walk->names = xrealloc(NULL, AT_ONCE, sizeof(*walk->names));
 	rc = walk_both(lake, walk, first);
 	free(walk->names);

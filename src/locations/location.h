@@ -95,6 +95,7 @@ struct location_entry {
 	struct key key;
 	uint64_t size;         /* bytes, as they are kept */
 	time_t last_used;      /* seconds since the epoch, 0 if not kept */
+	bool unlabelled;       /* location_labels() would find none */
 	struct location *leaf; /* that has it; borrowed */
 };
 

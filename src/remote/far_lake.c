@@ -918,6 +918,7 @@ struct listing {
 	void *arg;
 	struct location_entry entries[FAR_AT_ONCE];
 	size_t count;
+	bool unlabelled; /* all of it */
 };
 
 /* Marks are exact; without one, what the file itself says counts. */
@@ -962,6 +963,7 @@ take_entry(void *arg, const char *hex, const struct far_stat *st)
 	*entry = (struct location_entry){ .key = { .space = listing->space },
 		.size = st->size,
 		.last_used = st->atime > st->mtime ? st->atime : st->mtime,
+		.unlabelled = listing->unlabelled,
 		.leaf = listing->loc };
 	if (!digest_parse(&entry->key.digest, hex))
 		return 0;
@@ -980,7 +982,7 @@ list_space(struct listing *listing, enum key_space space, const char *folder,
 	return rc ? rc : tell(listing);
 }
 
-/* Who lists may ask for the labels of each: without any, that is answered at once. */
+/* Who lists need not ask for the labels of each, then. */
 static bool
 has_no_labels(struct far_lake *lake)
 {
@@ -1002,13 +1004,10 @@ far_lake_list(
 
 	if (learn(lake, err) < 0)
 		return -1;
-	lake->unlabelled = has_no_labels(lake);
+	listing.unlabelled = has_no_labels(lake);
 	rc = list_space(&listing, KEY_INDEX, LAKE_INDEX, &layout_default, err);
 	layout = lake->layout;
-	if (rc == 0)
-		rc = list_space(&listing, KEY_BLOB, "", &layout, err);
-	lake->unlabelled = false;
-	return rc;
+	return rc ? rc : list_space(&listing, KEY_BLOB, "", &layout, err);
 }
 
 /* ---- labels ---- */
@@ -1042,7 +1041,7 @@ far_lake_labels(struct location *loc, const struct key *key,
 	auto_labels labels = LABELS_INIT;
 	int there;
 
-	if (key->space != KEY_BLOB || lake_of(loc)->unlabelled)
+	if (key->space != KEY_BLOB)
 		return MISS;
 	there = load_labels(lake_of(loc), path, &labels, err);
 	for (size_t i = 0; there > 0 && i < labels.count; i++) {
@@ -1102,7 +1101,6 @@ far_lake_add_labels(struct location *loc, const struct key *key,
 		return there;
 	if (prepare(lake, err) < 0)
 		return FAILED;
-	lake->unlabelled = false;
 	for (int tries = 0; rc == 0 && tries < LABEL_TRIES; tries++)
 		rc = merge_labels(lake, path, labels, err);
 	if (rc < 0)

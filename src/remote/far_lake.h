@@ -22,7 +22,6 @@ struct far_lake {
 	struct lake_config config;
 	uint64_t own_max_size; /* the location's; 0: none */
 	bool known, ready, swept;
-	bool unlabelled; /* while it is listed: nothing there has a label */
 	struct far_stat config_st; /* of the config.yml that was read */
 	int64_t checked_us;        /* when it was looked at last */
 	struct far_dress dress;    /* of all in it: the root's */

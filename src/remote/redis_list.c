@@ -92,18 +92,25 @@ take_keys(struct walk *walk, const redisReply *names)
 
 /* ---- what is known of a key ---- */
 
-#define ASKED 3 /* calls for a key */
+#define ASKED 4 /* calls for a key */
 
 /* How long nobody used it is asked first: to ask for its size is to use it. */
 static void
 ask_key(struct walk *walk, struct redis_batch *batch, const struct key *key)
 {
-	static const char *const verbs[ASKED] = { "OBJECT", "STRLEN", "GET" };
+	static const struct {
+		const char *verb, *what;
+	} asked[ASKED] = {
+		{ "OBJECT", "" },
+		{ "STRLEN", "" },
+		{ "GET", "usage_date" },
+		{ "EXISTS", "labels" },
+	};
 	struct redis_call *call;
 
 	for (size_t i = 0; i < ASKED; i++) {
-		call = redis_add(batch, verbs[i], i == 2 ? "usage_date" : "",
-		    key, i == 1 ? walk->err : NULL);
+		call = redis_add(batch, asked[i].verb, asked[i].what, key,
+		    i == 1 ? walk->err : NULL);
 		call->link = walk->link;
 		if (i > 0)
 			continue;
@@ -138,6 +145,9 @@ tell(struct walk *walk, const struct key *key, const struct redis_call *call)
 		.last_used = last_use(&call[0], &call[2]),
 		.leaf = &walk->redis->base };
 
+	entry.unlabelled = call[3].reply &&
+	    call[3].reply->type == REDIS_REPLY_INTEGER &&
+	    call[3].reply->integer == 0;
 	if (!call[1].reply)
 		return -1;
 	if (call[1].reply->type != REDIS_REPLY_INTEGER ||
