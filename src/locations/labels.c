@@ -286,3 +286,53 @@ labels_format(const struct labels *labels, struct buf *to)
 	}
 	buf_addf(to, "]");
 }
+
+/* ---- those of a value ---- */
+
+int
+labels_load(struct labels *labels, const char *data, size_t size,
+    const char *where, struct error *err)
+{
+	if (size > LABELS_MAX)
+		return error_set(err, ERROR_CORRUPT,
+		    "labels in '%s': expected at most %zu bytes", where,
+		    LABELS_MAX);
+	if (labels_parse(labels, data, size, err) < 0)
+		return error_wrap(err, "labels in '%s' are damaged", where);
+	labels_sort(labels);
+	return labels->count > 0;
+}
+
+enum outcome
+labels_tell(
+    const struct labels *labels, int there, location_label_fn *fn, void *arg)
+{
+	for (size_t i = 0; there > 0 && i < labels->count; i++) {
+		if (fn(arg, labels->item[i]))
+			break;
+	}
+	return there < 0 ? FAILED : there > 0 ? HIT : MISS;
+}
+
+int
+labels_merge(const struct labels *had, int there, const char *const *more,
+    struct buf *text, struct error *err)
+{
+	auto_labels labels = LABELS_INIT;
+
+	if (there < 0 && err->kind != ERROR_CORRUPT)
+		return -1;
+	*err = (struct error){ 0 };
+	for (size_t i = 0; there > 0 && i < had->count; i++)
+		labels_add(&labels, had->item[i]);
+	for (; *more; more++)
+		labels_add(&labels, *more);
+	labels_sort(&labels);
+	if (there > 0 && labels_equal(had, &labels))
+		return 0;
+	labels_format(&labels, text);
+	return text->len <= LABELS_MAX
+	    ? 1
+	    : error_set(err, ERROR_USAGE,
+	          "too many labels: they take more than %zu bytes", LABELS_MAX);
+}

@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "locations/location.h"
 
 /*
  * The labels of a value, as the Python library tarn keeps them in a file: a JSON list
@@ -35,5 +36,24 @@ int labels_parse(
 
 /* `["x", "y"]` */
 void labels_format(const struct labels *labels, struct buf *to);
+
+/*
+ * The same three for a location: the labels in what it has under `where`, sorted. 1, 0 if
+ * there are none, or -1: then *labels may have some.
+ */
+int labels_load(struct labels *labels, const char *data, size_t size,
+    const char *where, struct error *err);
+
+/* What a location answers; `there` is what labels_load() returned. */
+enum outcome labels_tell(
+    const struct labels *labels, int there, location_label_fn *fn, void *arg);
+
+/*
+ * What is to be kept, of those and `more`: 1, and *text has it; 0: what is there is
+ * that already; -1. What is damaged is written anew: `err` says whether it is, if
+ * `there` is -1.
+ */
+int labels_merge(const struct labels *had, int there, const char *const *more,
+    struct buf *text, struct error *err);
 
 #endif

@@ -35,25 +35,6 @@ stat_config(const char *path, struct lake_stamp *stamp, struct error *err)
 	return 1;
 }
 
-static int
-read_config(const char *path, struct buf *text, struct error *err)
-{
-	auto_close int fd =
-	    open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	char chunk[4096];
-	ssize_t got;
-
-	if (fd < 0)
-		return error_errno(err, "cannot open '%s'", path);
-	while ((got = read(fd, chunk, sizeof(chunk))) > 0) {
-		buf_add(text, chunk, (size_t)got);
-		if (text->len > LAKE_CONFIG_MAX)
-			return error_set(err, ERROR_CORRUPT,
-			    "'%s': expected less than 64 KiB", path);
-	}
-	return got < 0 ? error_errno(err, "cannot read '%s'", path) : 1;
-}
-
 /* ---- the compiled form ---- */
 
 /*
@@ -110,8 +91,9 @@ parse_config(struct lake *lake, const char *path, struct lake_config *config,
 	usual = lake->stamp.size == LAKE_CONFIG_USUAL;
 	if (!usual && load_compiled(lake, config))
 		return 1;
-	if (read_config(path, &text, err) < 0)
-		return -1;
+	there = buf_read_bounded(&text, path, LAKE_CONFIG_MAX, err);
+	if (there <= 0)
+		return there;
 	if (lake_config_parse(config, text.data, text.len, err) < 0)
 		return error_wrap(err, "'%s'", path);
 	if (!usual)

@@ -27,41 +27,15 @@ path_of(const struct lake *lake, const struct digest *digest)
 	return lake_tool_path(lake, "labels", digest, ".json");
 }
 
-static int
-read_text(const char *path, struct buf *text, struct error *err)
-{
-	auto_close int fd =
-	    open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	char chunk[4096];
-	ssize_t got;
-
-	if (fd < 0)
-		return errno == ENOENT || errno == ENOTDIR
-		    ? 0
-		    : error_errno(err, "cannot open '%s'", path);
-	while ((got = read(fd, chunk, sizeof(chunk))) > 0) {
-		buf_add(text, chunk, (size_t)got);
-		if (text->len > LABELS_MAX)
-			return error_set(err, ERROR_CORRUPT,
-			    "'%s': expected labels of at most %zu bytes", path,
-			    LABELS_MAX);
-	}
-	return got < 0 ? error_errno(err, "cannot read '%s'", path) : 1;
-}
-
 /* Returns 1, 0 if there are none, or -1: then *labels may have some. */
 static int
 load(const char *path, struct labels *labels, struct error *err)
 {
 	auto_buf text = BUF_INIT;
-	int there = read_text(path, &text, err);
+	int there = buf_read_bounded(&text, path, LABELS_MAX, err);
 
-	if (there <= 0)
-		return there;
-	if (labels_parse(labels, text.data, text.len, err) < 0)
-		return error_wrap(err, "labels in '%s' are damaged", path);
-	labels_sort(labels);
-	return labels->count > 0;
+	return there > 0 ? labels_load(labels, text.data, text.len, path, err)
+	                 : there;
 }
 
 enum outcome
@@ -70,32 +44,19 @@ lake_labels(const struct lake *lake, const struct digest *digest,
 {
 	auto_free char *path = path_of(lake, digest);
 	auto_labels labels = LABELS_INIT;
-	int there = load(path, &labels, err);
 
-	if (there <= 0)
-		return there < 0 ? FAILED : MISS;
-	for (size_t i = 0; i < labels.count; i++) {
-		if (fn(arg, labels.item[i]))
-			break;
-	}
-	return HIT;
+	return labels_tell(&labels, load(path, &labels, err), fn, arg);
 }
 
 static int
-store(struct lake *lake, const char *path, const struct labels *labels,
+store(struct lake *lake, const char *path, const struct buf *text,
     struct error *err)
 {
 	auto_lake_file file = LAKE_FILE_INIT;
-	auto_buf text = BUF_INIT;
 
-	labels_format(labels, &text);
-	if (text.len > LABELS_MAX)
-		return error_set(err, ERROR_USAGE,
-		    "too many labels: they take more than %zu bytes",
-		    LABELS_MAX);
 	if (lake_create(lake, &file, "labels", err) < 0)
 		return -1;
-	if (file_write_all(file.fd, text.data, text.len) < 0)
+	if (file_write_all(file.fd, text->data, text->len) < 0)
 		return error_errno(err, "cannot write '%s'", file.temp);
 	return lake_publish_tool(lake, &file, "labels", path, err);
 }
@@ -105,22 +66,11 @@ merge(struct lake *lake, const char *path, const char *const *more,
     struct error *err)
 {
 	auto_labels had = LABELS_INIT;
-	auto_labels labels = LABELS_INIT;
-	struct error damage = { 0 };
-	int there = load(path, &had, &damage);
+	auto_buf text = BUF_INIT;
+	int rc = load(path, &had, err);
 
-	if (there < 0 && damage.kind != ERROR_CORRUPT) {
-		*err = damage;
-		return -1;
-	}
-	for (size_t i = 0; there > 0 && i < had.count; i++)
-		labels_add(&labels, had.item[i]);
-	for (; *more; more++)
-		labels_add(&labels, *more);
-	labels_sort(&labels);
-	if (there > 0 && labels_equal(&had, &labels))
-		return 0;
-	return store(lake, path, &labels, err);
+	rc = labels_merge(&had, rc, more, &text, err);
+	return rc > 0 ? store(lake, path, &text, err) : rc;
 }
 
 static int

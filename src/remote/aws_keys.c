@@ -1,14 +1,13 @@
 #include "remote/aws_keys.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "remote/aws_answer.h"
 #include "remote/aws_profile.h"
@@ -110,29 +109,6 @@ file_path(const char *name, const char *file)
 	return home ? xasprintf("%s/.aws/%s", home, file) : NULL;
 }
 
-/* Not more than such a file can have; what isn't there is empty. */
-static int
-read_bounded(struct buf *buf, const char *path, struct error *err)
-{
-	auto_close int fd =
-	    open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	char chunk[4096];
-	ssize_t got;
-
-	if (fd < 0)
-		return errno == ENOENT || errno == ENOTDIR
-		    ? 0
-		    : error_errno(err, "cannot open '%s'", path);
-	while ((got = read(fd, chunk, sizeof(chunk))) > 0) {
-		buf_add(buf, chunk, (size_t)got);
-		if (buf->len > FILE_MAX)
-			return error_set(
-			    err, ERROR_USAGE, "'%s' has more than 1 MiB", path);
-	}
-	explicit_bzero(chunk, sizeof(chunk));
-	return got < 0 ? error_errno(err, "cannot read '%s'", path) : 0;
-}
-
 static int
 read_profile(struct aws *aws, struct aws_profile *profile, const char *name,
     const char *file, struct error *err)
@@ -143,7 +119,7 @@ read_profile(struct aws *aws, struct aws_profile *profile, const char *name,
 
 	if (!path)
 		return 0;
-	if (read_bounded(&text, path, err) < 0)
+	if (buf_read_bounded(&text, path, FILE_MAX, err) < 0)
 		return -1;
 	rc = aws_profile_parse(profile, profile_name(aws),
 	    profile == &aws->config, text.data, text.len, err);
@@ -189,15 +165,6 @@ aws_endpoint(struct aws *aws)
 }
 
 /* ---- endpoints ---- */
-
-static int64_t
-now_us(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
 
 static int
 ask(struct aws *aws, const char *method, const char *url, const char *header,
@@ -280,7 +247,7 @@ container_token(struct buf *header, struct error *err)
 	if (!file && !token)
 		return 0;
 	buf_addf(header, "Authorization: %s", file ? "" : token);
-	if (file && read_bounded(header, file, err) < 0)
+	if (file && buf_read_bounded(header, file, FILE_MAX, err) < 0)
 		return -1;
 	cut_line(header);
 	return 0;
@@ -392,7 +359,7 @@ from_endpoint(struct aws *aws, int64_t deadline_us, struct error *err)
 	static const struct http_options options = {
 		.timeout_s = 1, .connect_s = 1, .parallel = 1
 	};
-	int64_t stop = now_us() + WAIT_US;
+	int64_t stop = clock_us() + WAIT_US;
 	int rc;
 
 	if (lasts(aws, EARLY_S))

@@ -1027,10 +1027,7 @@ load_labels(struct far_lake *lake, const char *path, struct labels *labels,
 		return outcome;
 	if (sink_commit(out, err) < 0)
 		return -1;
-	if (labels_parse(labels, text.data, text.len, err) < 0)
-		return error_wrap(err, "labels in '%s' are damaged", path);
-	labels_sort(labels);
-	return labels->count > 0;
+	return labels_load(labels, text.data, text.len, path, err);
 }
 
 enum outcome
@@ -1044,11 +1041,7 @@ far_lake_labels(struct location *loc, const struct key *key,
 	if (key->space != KEY_BLOB)
 		return MISS;
 	there = load_labels(lake_of(loc), path, &labels, err);
-	for (size_t i = 0; there > 0 && i < labels.count; i++) {
-		if (fn(arg, labels.item[i]))
-			break;
-	}
-	return there;
+	return labels_tell(&labels, there, fn, arg);
 }
 
 /* 1: there was nothing to add, 0: it was, -1. */
@@ -1057,27 +1050,12 @@ merge_labels(struct far_lake *lake, const char *path, const char *const *more,
     struct error *err)
 {
 	auto_labels had = LABELS_INIT;
-	auto_labels labels = LABELS_INIT;
 	auto_buf text = BUF_INIT;
-	struct error damage = { 0 };
-	int there = load_labels(lake, path, &had, &damage);
+	int rc = load_labels(lake, path, &had, err);
 
-	if (there < 0 && damage.kind != ERROR_CORRUPT) {
-		*err = damage;
-		return -1;
-	}
-	for (size_t i = 0; there > 0 && i < had.count; i++)
-		labels_add(&labels, had.item[i]);
-	for (; *more; more++)
-		labels_add(&labels, *more);
-	labels_sort(&labels);
-	if (there > 0 && labels_equal(&had, &labels))
-		return 1;
-	labels_format(&labels, &text);
-	if (text.len > LABELS_MAX)
-		return error_set(err, ERROR_USAGE,
-		    "too many labels: they take more than %zu bytes",
-		    LABELS_MAX);
+	rc = labels_merge(&had, rc, more, &text, err);
+	if (rc <= 0)
+		return rc < 0 ? -1 : 1;
 	return publish_tool(lake, "labels", path, text.data, text.len, err)
 	    ? 0
 	    : -1;

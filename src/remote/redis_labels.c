@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "locations/labels.h"
 #include "remote/redis.h"
@@ -51,15 +52,6 @@ ask_lock(struct redis *redis, const char *verb, const struct key *key,
 	return rc;
 }
 
-static int64_t
-now_us(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
-
 static int
 lock(struct redis *redis, const struct key *key, int64_t *taken_us,
     struct error *err)
@@ -72,11 +64,11 @@ lock(struct redis *redis, const struct key *key, int64_t *taken_us,
 	for (int tries = 0; tries < TRIES; tries++) {
 		int rc;
 
-		*taken_us = now_us();
+		*taken_us = clock_us();
 		rc = ask_lock(redis, "SET", key, words, err);
 		if (rc)
 			return rc < 0 ? -1 : 0;
-		if (deadline && now_us() >= deadline)
+		if (deadline && clock_us() >= deadline)
 			return error_set(err, ERROR_UNREACHABLE,
 			    "another has the lock of the labels, and the time "
 			    "for it is over");
@@ -93,7 +85,7 @@ unlock(struct redis *redis, const struct key *key, int64_t taken_us)
 	static const char *const none[] = { NULL };
 	struct error ignored = { 0 };
 
-	if (now_us() - taken_us < LOCK_SAFE_US)
+	if (clock_us() - taken_us < LOCK_SAFE_US)
 		(void)ask_lock(redis, "DEL", key, none, &ignored);
 }
 
@@ -115,14 +107,8 @@ load(struct redis *redis, const struct key *key, struct labels *labels,
 		return -1;
 	if (reply->type != REDIS_REPLY_STRING)
 		return 0;
-	if ((size_t)reply->len > LABELS_MAX)
-		return error_set(err, ERROR_CORRUPT,
-		    "expected labels of at most %zu bytes", LABELS_MAX);
-	if (labels_parse(labels, reply->str, (size_t)reply->len, err) < 0)
-		return error_wrap(err, "labels in '%s' are damaged",
-		    redis_link_name(batch.call[0].link));
-	labels_sort(labels);
-	return labels->count > 0;
+	return labels_load(labels, reply->str, (size_t)reply->len,
+	    redis_link_name(batch.call[0].link), err);
 }
 
 enum outcome
@@ -133,30 +119,18 @@ redis_labels(struct location *loc, const struct key *key, location_label_fn *fn,
 	int there =
 	    key->space == KEY_BLOB ? load(redis_of(loc), key, &labels, err) : 0;
 
-	if (there <= 0)
-		return there < 0 ? FAILED : MISS;
-	for (size_t i = 0; i < labels.count; i++) {
-		if (fn(arg, labels.item[i]))
-			break;
-	}
-	return HIT;
+	return labels_tell(&labels, there, fn, arg);
 }
 
 static int
-store(struct redis *redis, const struct key *key, const struct labels *labels,
+store(struct redis *redis, const struct key *key, const struct buf *text,
     struct error *err)
 {
 	auto_batch batch = { .redis = redis };
-	auto_buf text = BUF_INIT;
 	struct redis_call *call;
 
-	labels_format(labels, &text);
-	if (text.len > LABELS_MAX)
-		return error_set(err, ERROR_USAGE,
-		    "too many labels: they take more than %zu bytes",
-		    LABELS_MAX);
 	call = redis_add(&batch, "SET", "labels", key, err);
-	redis_call_word(call, text.data, text.len);
+	redis_call_word(call, text->data, text->len);
 	redis_call_ttl(redis, call);
 	redis_run(&batch);
 	return redis_answer(&batch.call[0], NULL, err) ? 0 : -1;
@@ -167,22 +141,11 @@ merge(struct redis *redis, const struct key *key, const char *const *more,
     struct error *err)
 {
 	auto_labels had = LABELS_INIT;
-	auto_labels labels = LABELS_INIT;
-	struct error damage = { 0 };
-	int there = load(redis, key, &had, &damage);
+	auto_buf text = BUF_INIT;
+	int rc = load(redis, key, &had, err);
 
-	if (there < 0 && damage.kind != ERROR_CORRUPT) {
-		*err = damage;
-		return -1;
-	}
-	for (size_t i = 0; there > 0 && i < had.count; i++)
-		labels_add(&labels, had.item[i]);
-	for (; *more; more++)
-		labels_add(&labels, *more);
-	labels_sort(&labels);
-	if (there > 0 && labels_equal(&had, &labels))
-		return 0;
-	return store(redis, key, &labels, err);
+	rc = labels_merge(&had, rc, more, &text, err);
+	return rc > 0 ? store(redis, key, &text, err) : rc;
 }
 
 static void

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "remote/redis.h"
 
@@ -32,15 +33,6 @@ struct walk {
 	long long empty; /* pages */
 	int64_t since_us;
 };
-
-static int64_t
-now_us(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
 
 /* `prefix` as a glob that means itself, and a star. */
 static char *
@@ -255,9 +247,9 @@ check_end(struct walk *walk)
 
 	if (walk->count > 0) {
 		walk->empty = 0;
-		walk->since_us = now_us();
+		walk->since_us = clock_us();
 	}
-	if (walk->empty++ < EMPTY || now_us() - walk->since_us < most ||
+	if (walk->empty++ < EMPTY || clock_us() - walk->since_us < most ||
 	    walk->empty < count_keys(walk) / SPARSE)
 		return 0;
 	return error_set(walk->err, ERROR_CORRUPT,
@@ -276,7 +268,7 @@ walk_space(struct walk *walk, enum key_space space)
 
 	walk->space = space;
 	walk->empty = 0;
-	walk->since_us = now_us();
+	walk->since_us = clock_us();
 	do {
 		rc = walk_page(walk, pattern, cursor);
 		if (rc == 0)

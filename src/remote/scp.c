@@ -373,13 +373,16 @@ call_each(struct far *far, struct far_file *files, size_t count,
 	run_for(far, files, count, &command, take_letters);
 }
 
+/* `test` of "$1", and what is done to it then. */
+#define IF_THERE(test, command) \
+	"if " test "; then m=$(" command \
+	" 2>&1) && echo H || echo \"F $m\"; else echo M; fi"
+
 static void
 scp_remove(struct far *far, struct far_file *files, size_t count)
 {
 	call_each(far, files, count,
-	    "if test -e \"$1\" || test -L \"$1\"; then "
-	    "m=$(rm -f -- \"$1\" 2>&1) && echo H || echo \"F $m\"; "
-	    "else echo M; fi",
+	    IF_THERE("test -e \"$1\" || test -L \"$1\"", "rm -f -- \"$1\""),
 	    NULL, "");
 }
 
@@ -393,10 +396,8 @@ static void
 scp_touch(struct far *far, struct far_file *files, size_t count)
 {
 	call_each(far, files, count,
-	    "if test -e \"$1\"; then "
-	    "m=$(touch \"$2\" -c -- \"$1\" 2>&1) && echo H || echo \"F $m\"; "
-	    "else echo M; fi",
-	    add_times, "");
+	    IF_THERE("test -e \"$1\"", "touch \"$2\" -c -- \"$1\""), add_times,
+	    "");
 }
 
 static void

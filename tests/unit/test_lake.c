@@ -306,7 +306,7 @@ static const struct {
 	{ "mkdir -p a/config.yml", "is not a file" },
 	{ "mkdir a; mkfifo a/config.yml", "is not a file" },
 	{ "mkdir a; head -c 70000 /dev/zero | tr '\\0' '#' >a/config.yml",
-	    "expected less than 64 KiB" },
+	    "expected at most 65536 bytes" },
 };
 
 Test(lake, says_why_it_is_none)
