@@ -455,6 +455,16 @@ redis_link_receive(
 	return reply;
 }
 
+redisReader *
+redis_link_reader(struct redis_link *link, struct redis_call *call)
+{
+	redis_link_close(link);
+	start_reader(link);
+	link->call = call;
+	link->elements = link->bytes = 0;
+	return link->reader;
+}
+
 /* ---- connecting ---- */
 
 /* What the server says of a password may repeat it: only its first word is told. */

@@ -88,6 +88,10 @@ int redis_link_flush(struct redis_link *link, struct error *err);
 redisReply *redis_link_receive(
     struct redis_link *link, struct redis_call *call, struct error *err);
 
+/* For tests: what reads its answers, with all limits, here the one to `call`. */
+redisReader *redis_link_reader(
+    struct redis_link *link, struct redis_call *call);
+
 /* How large were the largest of the last answers, in bytes? */
 size_t redis_link_largest(const struct redis_link *link);
 

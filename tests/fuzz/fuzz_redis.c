@@ -37,7 +37,10 @@ see_range(
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	redisReader *reader = redisReaderCreate();
+	struct redis_settings settings = { .max_reply = 1 << 20 };
+	struct redis_link *link = redis_link_new(&settings, "h", 1);
+	struct redis_call call = { 0 };
+	redisReader *reader = redis_link_reader(link, &call);
 	struct redis_redirect to;
 	void *reply = NULL;
 	size_t head = SIZE_MAX;
@@ -55,6 +58,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		redis_slots_each(reply, see_range, NULL);
 		freeReplyObject(reply);
 	}
-	redisReaderFree(reader);
+	redis_link_free(link);
 	return 0;
 }
