@@ -83,6 +83,13 @@ trouble_of(enum outcome outcome, const struct error *err)
 	                      : "another process collects there";
 }
 
+/* That nothing can be removed there is no failure, but somebody may wonder. */
+static bool
+cannot(enum outcome outcome, const struct error *err)
+{
+	return outcome == MISS && err->kind == ERROR_DENIED;
+}
+
 static void
 collect(struct gc *gc, struct location *leaf)
 {
@@ -95,9 +102,11 @@ collect(struct gc *gc, struct location *leaf)
 	progress_hide(&gc->progress);
 	if (gc->as_json)
 		show_json(gc, leaf, &result, trouble);
+	else if (cannot(outcome, &err))
+		printf("%s: left as it is: %s\n", leaf->label, err.text);
 	else if (outcome != MISS)
 		show(gc, leaf, &result);
-	if (!trouble)
+	if (!trouble || cannot(outcome, &err))
 		return;
 	fprintf(stderr, "tarn: '%s': %s\n", leaf->label, trouble);
 	gc->status = CMD_FAILED;

@@ -331,8 +331,11 @@ location_collect(struct location *loc, const struct collect_request *request,
 	*result = (struct collect_result){ 0 };
 	if (loc->kind->collect)
 		return loc->kind->collect(loc, request, result, err);
-	if (!loc->kind->list || !loc->kind->remove)
-		return HIT;
+	if (!loc->kind->list || !loc->kind->remove) {
+		error_set(err, ERROR_DENIED, "a location of kind %s can't %s",
+		    loc->kind->name, loc->kind->list ? "forget" : "be listed");
+		return MISS;
+	}
 	return collect_parts(&whole, request, result, err);
 }
 

@@ -41,9 +41,9 @@ struct collect_result {
 };
 
 /*
- * HIT: done. MISS: another process is at it. FAILED: parts could not be listed or
- * entries not be removed (the last such error; the others were tried). A kind that
- * can't list or remove is left as it is, and nothing is in the result.
+ * HIT: done. MISS: another process is at it, or with *err, why nothing can be removed
+ * there. FAILED: parts could not be listed or
+ * entries not be removed (the last such error; the others were tried).
  */
 enum outcome location_collect(struct location *loc,
     const struct collect_request *request, struct collect_result *result,

@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/percent.h"
+#include "locations/collect.h"
 #include "locations/labels.h"
 #include "locations/lake.h"
 #include "remote/place.h"
@@ -1008,6 +1009,102 @@ far_lake_list(
 	rc = list_space(&listing, KEY_INDEX, LAKE_INDEX, &layout_default, err);
 	layout = lake->layout;
 	return rc ? rc : list_space(&listing, KEY_BLOB, "", &layout, err);
+}
+
+/* ---- making room ---- */
+
+/* What is to go goes with others, not one by one. */
+struct collecting {
+	struct far_lake *lake;
+	struct key keys[FAR_AT_ONCE];
+	size_t count;
+};
+
+typedef char *name_fn(const struct far_lake *lake, const struct key *key);
+
+static char *
+usage_of(const struct far_lake *lake, const struct key *key)
+{
+	return tool_path("usage", &key->digest, "");
+}
+
+static char *
+labels_of(const struct far_lake *lake, const struct key *key)
+{
+	return tool_path("labels", &key->digest, ".json");
+}
+
+static void
+remove_all(const struct collecting *c, struct far_file *files, name_fn *name)
+{
+	char *names[FAR_AT_ONCE];
+
+	for (size_t i = 0; i < c->count; i++)
+		files[i] = (struct far_file){ .path = names[i] =
+			                          name(c->lake, &c->keys[i]) };
+	c->lake->far.kind->remove(&c->lake->far, files, c->count);
+	free_names(names, c->count);
+}
+
+/* An old folder can't be removed so: those that failed go each by itself. */
+static int
+remove_doomed(struct collecting *c, struct error *err)
+{
+	struct far_file files[FAR_AT_ONCE], marks[FAR_AT_ONCE];
+	int rc = 0;
+
+	if (c->count == 0)
+		return 0;
+	remove_all(c, files, place_of);
+	remove_all(c, marks, usage_of);
+	remove_all(c, marks, labels_of);
+	for (size_t i = 0; i < c->count; i++) {
+		if (files[i].outcome == FAILED &&
+		    far_lake_remove(&c->lake->base, &c->keys[i], err) == FAILED)
+			rc = -1;
+	}
+	c->count = 0;
+	return rc;
+}
+
+static int
+collect_list(void *arg, size_t part, location_entry_fn *fn, void *fn_arg,
+    struct error *err)
+{
+	struct collecting *c = arg;
+	int rc = far_lake_list(&c->lake->base, fn, fn_arg, err);
+
+	return rc != 0 ? rc : remove_doomed(c, err);
+}
+
+/* That it went shows when the others of its request do. */
+static enum outcome
+collect_remove(void *arg, const struct location_entry *entry, struct error *err)
+{
+	struct collecting *c = arg;
+
+	c->keys[c->count++] = entry->key;
+	if (c->count < FAR_AT_ONCE)
+		return HIT;
+	return remove_doomed(c, err) < 0 ? FAILED : HIT;
+}
+
+enum outcome
+far_lake_collect(struct location *loc, const struct collect_request *request,
+    struct collect_result *result, struct error *err)
+{
+	struct collecting c = { .lake = lake_of(loc) };
+	const struct collect_parts parts = { .count = 1,
+		.list = collect_list,
+		.remove = collect_remove,
+		.arg = &c };
+	struct collect_request own = *request;
+
+	if (learn(c.lake, err) < 0)
+		return FAILED;
+	if (own.own_size && !own.max_size)
+		own.max_size = max_size(c.lake);
+	return collect_parts(&parts, &own, result, err);
 }
 
 /* ---- labels ---- */

@@ -37,8 +37,8 @@ void far_lake_release(struct far_lake *lake);
 	.remote = true, .read = far_lake_read, .write = far_lake_write, \
 	.contains = far_lake_contains, .remove = far_lake_remove, \
 	.touch = far_lake_touch, .list = far_lake_list, \
-	.add_labels = far_lake_add_labels, .labels = far_lake_labels, \
-	.read_batch = far_lake_read_batch, \
+	.collect = far_lake_collect, .add_labels = far_lake_add_labels, \
+	.labels = far_lake_labels, .read_batch = far_lake_read_batch, \
 	.write_batch = far_lake_write_batch, \
 	.contains_batch = far_lake_contains_batch
 
@@ -54,6 +54,9 @@ enum outcome far_lake_touch(
     struct location *loc, const struct key *key, struct error *err);
 int far_lake_list(
     struct location *loc, location_entry_fn *fn, void *arg, struct error *err);
+enum outcome far_lake_collect(struct location *loc,
+    const struct collect_request *request, struct collect_result *result,
+    struct error *err);
 enum outcome far_lake_add_labels(struct location *loc, const struct key *key,
     const char *const *labels, struct error *err);
 enum outcome far_lake_labels(struct location *loc, const struct key *key,

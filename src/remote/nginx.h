@@ -4,8 +4,10 @@
 #include <sys/stat.h>
 
 #include "base/mem.h"
+#include "base/spool.h"
 #include "locations/lake_config.h"
 #include "locations/location.h"
+#include "remote/autoindex.h"
 #include "remote/http.h"
 
 /*
@@ -57,5 +59,18 @@ void nginx_headers(const struct nginx *nginx, struct nginx_headers *headers);
 
 int nginx_list(
     struct location *loc, location_entry_fn *fn, void *arg, struct error *err);
+
+#define NGINX_PAGE (256ull << 20) /* bytes; millions of names */
+
+/* The entries of a folder's page: 0, what fn returned if that is not 0, or -1. */
+int nginx_parse_page(
+    const struct spool *page, autoindex_fn *fn, void *arg, struct error *err);
+
+/* nginx_tidy.c: as in struct location_kind. */
+int nginx_inspect(struct location *loc, bool mend, location_damage_fn *fn,
+    void *arg, struct error *err);
+enum outcome nginx_collect(struct location *loc,
+    const struct collect_request *request, struct collect_result *result,
+    struct error *err);
 
 #endif

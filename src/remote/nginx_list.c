@@ -14,7 +14,6 @@
 
 #define FOLDERS 8  /* pages at a time */
 #define ENTRIES 16 /* whose size and time are asked for at a time */
-#define PAGE_MAX (256ull << 20) /* bytes; millions of names */
 #define PAGE_MEMORY (64 * 1024)
 
 /* A folder below the root of a name space, by the digits that lead there. */
@@ -157,7 +156,7 @@ page_init(struct page *page, const struct walk *walk, const char *above,
 	page->request = (struct http_request){ .method = "GET",
 		.url = page->url,
 		.headers = walk->headers.line,
-		.max = PAGE_MAX,
+		.max = NGINX_PAGE,
 		.follow = true };
 }
 
@@ -266,31 +265,30 @@ take_entry(void *arg, const struct autoindex_entry *entry)
 	return visit->count == FOLDERS ? visit_inner(visit) : 0;
 }
 
-static int
-parse(struct visit *visit, struct autoindex *index)
+int
+nginx_parse_page(
+    const struct spool *page, autoindex_fn *fn, void *arg, struct error *err)
 {
-	auto_source *in = spool_source(&visit->page->spool);
+	auto_free struct autoindex *index = xmalloc(sizeof(*index));
+	auto_source *in = spool_source(page);
 	char chunk[16384];
 	ssize_t got;
 	int rc = 0;
 
-	autoindex_init(index, take_entry, visit);
-	while ((got = source_read(in, chunk, sizeof(chunk), visit->walk->err)) >
-	    0) {
-		rc =
-		    autoindex_feed(index, chunk, (size_t)got, visit->walk->err);
+	autoindex_init(index, fn, arg);
+	while ((got = source_read(in, chunk, sizeof(chunk), err)) > 0) {
+		rc = autoindex_feed(index, chunk, (size_t)got, err);
 		if (rc)
 			return rc;
 	}
-	return got < 0 ? -1 : autoindex_end(index, visit->walk->err);
+	return got < 0 ? -1 : autoindex_end(index, err);
 }
 
 static int
 walk_page(struct walk *walk, const struct page *page, size_t depth)
 {
-	auto_free struct autoindex *index = xmalloc(sizeof(*index));
 	struct visit visit = { .walk = walk, .page = page, .depth = depth };
-	int rc = parse(&visit, index);
+	int rc = nginx_parse_page(&page->spool, take_entry, &visit, walk->err);
 
 	if (rc < 0 && walk->err->kind == ERROR_CORRUPT)
 		(void)error_wrap(walk->err, "'%s'", page->url);

@@ -2,6 +2,8 @@
  * What a client hears of tarnd: the bytes are the answers to a read, a question and a
  * write. They come from a socket where tarnd would listen.
  */
+#include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,6 +53,7 @@ set_up(void)
 struct bytes {
 	const uint8_t *data;
 	size_t size;
+	int over; /* closed at the far end: nobody will come */
 };
 
 /* One connection: say all, then listen to the end. */
@@ -58,9 +61,15 @@ static void *
 serve(void *arg)
 {
 	const struct bytes *bytes = arg;
-	int fd = accept(listener, NULL, NULL);
+	struct pollfd come[] = { { listener, POLLIN, 0 },
+		{ bytes->over, POLLIN, 0 } };
 	char chunk[4096];
+	int fd;
 
+	(void)poll(come, 2, -1);
+	if (!come[0].revents)
+		return NULL; /* on a busy machine it may not have come at all */
+	fd = accept(listener, NULL, NULL);
 	(void)!send(fd, bytes->data, bytes->size, MSG_NOSIGNAL);
 	shutdown(fd, SHUT_WR);
 	while (recv(fd, chunk, sizeof(chunk), 0) > 0)
@@ -92,12 +101,16 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	Tarn__Location config = TARN__LOCATION__INIT;
-	struct bytes bytes = { data, size };
+	int over[2];
+	struct bytes bytes = { data, size, -1 };
 	struct error err = { 0 };
 	struct location *loc;
 	pthread_t thread;
 
 	set_up();
+	if (pipe2(over, O_CLOEXEC) < 0)
+		return 0;
+	bytes.over = over[0];
 	if (pthread_create(&thread, NULL, serve, &bytes) != 0)
 		return 0;
 	daemon_set_up(folder, DAEMON_JOIN);
@@ -107,6 +120,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	ask(loc);
 	location_close(loc);
 	daemon_set_up(NULL, DAEMON_OFF);
+	close(over[1]);
 	pthread_join(thread, NULL);
+	close(over[0]);
 	return 0;
 }

@@ -151,6 +151,11 @@ def test_lays_out_what_bazel_reads(server, folder):
     assert files(f"{server.www}/lake") == [f"cas/{HELLO_KEY}"]
     put(f"{server.www}/lake/cas/{'0' * 64}", b"other")
     assert HELLO_KEY.encode() in must(tarn(folder, url(server), "ls")).out
+    os.utime(f"{server.www}/lake/cas/{'0' * 64}", (1, 1))
+    run = must(tarn(folder, url(server), "gc", "--max-age", "1 d"))
+    assert b"removed 1 entry, 5; kept 1 entry" in run.out, run
+    run = must(tarn(folder, url(server, "unlisted"), "gc", "--max-age", "1 d"))
+    assert b"left as it is: the server doesn't list what it has" in run.out, run
 
 
 LAKES = {  # config.yml, and where hello is
@@ -239,6 +244,34 @@ def test_shows_nothing_of_a_writer_that_is_killed(server, folder):
         child.wait()
     support.wait_for(lambda: not files(body))
     assert files(server.www) in ([], ["lake/config.yml"]), files(server.www)
+
+
+@on("nginx", "nginx html")
+def test_finds_what_killed_writers_left(server, folder):
+    must(write(folder, url(server, "left")))
+    temps = f"{server.www}/left/.tmp"
+    ours = ["0" * 64 + "abcdefgh", "configqwertyui"]
+    others = ["readme", "0" * 64, "f" * 63 + "abcdefgh", "config1234567a"]
+    for name in ours + others + ["1" * 64 + "youngone"]:
+        put(f"{temps}/{name}", b"part")
+        if "youngone" not in name:
+            os.utime(f"{temps}/{name}", (1, 1))
+    run = must(tarn(folder, url(server, "left"), "verify"), 1)
+    assert all(name in run.out.decode() + run.err for name in ours) and "readme" not in run.out.decode() + run.err, run
+    assert len(os.listdir(temps)) == 7
+    must(tarn(folder, url(server, "left", put=None), "verify", "--repair"), 1)
+    assert len(os.listdir(temps)) == 7
+    run = tarn(folder, url(server, "left"), "verify", "--repair")
+    assert sorted(os.listdir(temps)) == sorted(others + ["1" * 64 + "youngone"]), run
+    put(f"{temps}/{ours[0]}", b"part")
+    os.utime(f"{temps}/{ours[0]}", (1, 1))
+    must(tarn(folder, url(server, "left"), "gc", "--dry-run"))
+    assert ours[0] in os.listdir(temps)
+    must(tarn(folder, url(server, "left"), "gc"))
+    assert ours[0] not in os.listdir(temps) and "readme" in os.listdir(temps)
+    run = must(tarn(folder, url(server, "left", put=None), "gc", "--max-age", "1 s"))
+    assert b"left as it is: it is read-only without the option put" in run.out, run
+    shutil.rmtree(f"{server.www}/left")
 
 
 @on("nginx basic", "nginx bearer")

@@ -383,6 +383,34 @@ def test_read_only_server(server, folder):
         assert "ermission denied" in said, said
 
 
+def test_makes_room(server, folder):
+    """By the lake's own max_size, and by age; with what belongs to the values."""
+    root, url = f"{server.keys}/lakes/room", at(server, "room")
+    os.makedirs(root)
+    write(f"{root}/config.yml", "levels:\n- 1\n- -1\nmax_size: 100000\n")
+    keys = []
+    for i in range(150):
+        data = b"%04d" % i * 250
+        keys.append(hashlib.sha256(data).hexdigest())
+        os.makedirs(f"{root}/{keys[-1][:2]}", exist_ok=True)
+        with open(f"{root}/{keys[-1][:2]}/{keys[-1][2:]}", "wb") as file:
+            file.write(data)
+        os.utime(file.name, (1e9 + i * 86400, 1e9 + i * 86400))
+    os.makedirs(f"{root}/tools/labels/{keys[0][:2]}")
+    mark = write(f"{root}/tools/labels/{keys[0][:2]}/{keys[0][2:]}.json", '["x"]')
+    old = f"{root}/{keys[1][:2]}/{keys[1][2:]}"
+    os.rename(old, f"{old}.x")
+    os.makedirs(old)
+    os.rename(f"{old}.x", f"{old}/data")
+    said = tarn(server, folder, url, "gc", "--dry-run").decode()
+    assert "would remove 7" in said and os.path.exists(mark), said
+    said = tarn(server, folder, url, "gc").decode()
+    left = tarn(server, folder, url, "ls").decode()
+    assert "removed 7" in said and keys[0] not in left and keys[149] in left and 70 <= len(left.splitlines()) <= 80, said
+    assert not os.path.exists(mark) and not os.path.exists(old)
+    assert "kept 0" in tarn(server, folder, url, "gc", "--max-age", "1 d").decode()
+
+
 ENDLESS = {  # what every command there does; what is asked; what is said of it
     "lines": ("yes", ["write", "value"], "goes on with lines that are no answer, as 'y'"),
     "answers": ("yes H", ["rm", "ab" * 32], "goes on with lines that are no answer, as 'H'"),
