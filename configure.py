@@ -9,6 +9,7 @@ LIBRARIES = {  # as pkg-config knows them, by the part that needs them
     "cli": "libprotobuf-c libcrypto yaml-0.1 libzstd libcjson libssl libcurl expat hiredis libssh2",
     "test": "libprotobuf-c libcrypto yaml-0.1 libzstd libcjson libssl libcurl expat hiredis libssh2 criterion",
 }
+LOADED = {"libcurl"}  # when it is needed, by src/remote/curl_load.c: only its headers are
 PARTS = {"tarn-exec": "core", "tarn": "cli", "tarnd": "cli"}
 STATIC = {"tarn-exec"}
 REMOTE = ["cli", "daemon"]  # the folders of those that speak to servers themselves
@@ -70,7 +71,8 @@ def machine():
             sys.exit(f"configure.py: missing {' '.join(missing)}: run ./bootstrap build, or see Building in README.md")
         found = " ".join(name for name in names.split() if name not in missing)
         for what, given in ("cflags", os.environ.get("CFLAGS", "-O2 -g")), ("libs", os.environ.get("LDFLAGS", "")):
-            yield f"build/{part}.{what}", f"{given} {subprocess.getoutput(f'pkg-config --{what} {found}')}\n"
+            asked = " ".join(name for name in found.split() if what == "cflags" or name not in LOADED)
+            yield f"build/{part}.{what}", f"{given} {subprocess.getoutput(f'pkg-config --{what} {asked}')}\n"
 
 
 def write(path, text):

@@ -9,7 +9,6 @@
 #include "remote/http.h"
 
 #include <curl/curl.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -17,6 +16,7 @@
 
 #include "base/mem.h"
 #include "base/version.h"
+#include "remote/curl_load.h"
 
 #define PARALLEL 16
 #define TIMEOUT_S 10
@@ -60,12 +60,6 @@ struct http {
 };
 
 /* ---- setting up ---- */
-
-static void
-init_library(void)
-{
-	(void)curl_global_init(CURL_GLOBAL_DEFAULT);
-}
 
 static const char *
 copied(const char *text)
@@ -132,21 +126,22 @@ http_set_deadline(struct http *http, const int64_t *deadline_us)
 }
 
 /* With the first request, since setting up takes libcurl some milliseconds. */
-static void
-prepare(struct http *http)
+static int
+prepare(struct http *http, struct error *err)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	size_t size = http->options.parallel * sizeof(*http->transfers);
 
 	if (http->multi)
-		return;
-	(void)pthread_once(&once, init_library);
+		return 0;
+	if (curl_load(err) < 0)
+		return -1;
 	http->multi = curl_multi_init();
 	if (!http->multi)
 		mem_exhausted();
 	(void)curl_multi_setopt(
 	    http->multi, CURLMOPT_MAXCONNECTS, (long)http->options.parallel);
 	http->transfers = memset(xmalloc(size), 0, size);
+	return 0;
 }
 
 static int64_t
@@ -441,17 +436,22 @@ free_transfer(struct http *http)
 	return transfer;
 }
 
+static struct http_request *
+next_request(struct http *http)
+{
+	struct http_request *request = http->queue;
+
+	http->queue = request->next;
+	if (!http->queue)
+		http->last = &http->queue;
+	return request;
+}
+
 static void
 fill(struct http *http)
 {
-	while (http->queue && http->active < http->at_once) {
-		struct http_request *request = http->queue;
-
-		http->queue = request->next;
-		if (!http->queue)
-			http->last = &http->queue;
-		begin(free_transfer(http), request);
-	}
+	while (http->queue && http->active < http->at_once)
+		begin(free_transfer(http), next_request(http));
 }
 
 /* ---- ending ---- */
@@ -727,12 +727,27 @@ forgive(struct http *http, int64_t began_us)
 	}
 }
 
+static void
+fail_all(struct http *http, const struct error *why)
+{
+	while (http->queue) {
+		struct http_request *request = next_request(http);
+
+		request->result = -1;
+		request->err = *why;
+		if (request->done)
+			request->done(request);
+	}
+}
+
 void
 http_run(struct http *http)
 {
+	struct error err = { 0 };
 	int running, wait_ms;
 
-	prepare(http);
+	if (prepare(http, &err) < 0)
+		fail_all(http, &err);
 	while (fill(http), http->active > 0) {
 		int64_t began_us = now_us();
 
