@@ -112,20 +112,28 @@ def miss(p, words):
 
 def hit(*places):
     """From one of these. When the machine is busy, a server may happen to be slower than the command, which then runs:
-    that is tried again, as on a third machine. Any other reason is none."""
+    that is tried again, with the lake as it was before. Any other reason is none. What ran then may be anywhere but there."""
     def found(p, words):
-        end = time.monotonic() + 100
+        end, lake, before = time.monotonic() + 100, f"{p.dir}/lake", f"{p.dir}/before"
+        again = False
+        shutil.rmtree(before, ignore_errors=True)
+        if os.path.exists(lake):
+            shutil.copytree(lake, before)
         while True:
             made = set(p.made)
             event = step(p, ("hit", "miss"), words)
-            if event["outcome"] == "hit" and any(place in event["tier"] for place in places):
+            if event["outcome"] == "hit" and (any(place in event["tier"] for place in places) or again and lake not in event["tier"]):
                 return event
             slow = [l["trouble"] for l in event["locations"] if "trouble" in l] or "expected to take" in (event["reason"] or "")
             assert slow and time.monotonic() < end, f"no hit from {places}: {event}"
             p.remove(*sorted(p.made - made, reverse=True))
             p.made = made
             flush(p)
-            shutil.rmtree(f"{p.dir}/lake")
+            shutil.rmtree(lake)
+            if os.path.exists(before):
+                shutil.copytree(before, lake)
+            again = True
+            print("# again:", slow)
     return found
 
 
