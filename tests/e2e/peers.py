@@ -92,8 +92,8 @@ class Client:
     def key(self, digest, size=0, space=0):
         return text(4, number(1, space) + text(2, digest) + number(3, size))
 
-    def write(self, url, digest, size):
-        self.send(0, number(1, 2) + number(2, 1) + text(3, text(1, "redis") + text(2, url)) + self.key(digest, size))
+    def write(self, url, digest, size, space=0):
+        self.send(0, number(1, 2) + number(2, 1) + text(3, text(1, "redis") + text(2, url)) + self.key(digest, size, space))
 
     def read(self, digest, space=0, url=None):
         opened = text(3, text(1, "redis") + text(2, url)) if url else b""
