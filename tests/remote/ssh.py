@@ -1,5 +1,5 @@
 """sshd with keys and configuration of its own, and lakes over SFTP and SCP on it."""
-import contextlib, json, os, pwd, shutil, signal, socket, subprocess, sys, time
+import contextlib, hashlib, json, os, pwd, shutil, signal, socket, subprocess, sys, time
 import many, support
 
 NEEDS = ["sshd", "ssh-keygen", "ssh-agent", "ssh-add"]
