@@ -284,6 +284,54 @@ Test(uploads, tell_what_is_refused)
 	place_close(&place);
 }
 
+static void
+write_two(struct place *place, int size)
+{
+	for (unsigned seed = 6; seed <= 7; seed++) {
+		struct key key;
+		auto_free char *data = subject_value(seed, (size_t)size, &key);
+
+		check_int(spool(place, 1, &key, data, (size_t)size, 3), HIT);
+	}
+}
+
+/* One whose folder nobody may look into, and another one in the same batch. */
+Test(uploads, go_on_beside_one_that_fails)
+{
+	struct place place;
+	struct key stuck, free_;
+	auto_free char *data = subject_value(6, 100, &stuck);
+	auto_free char *other = subject_value(7, 100, &free_);
+	int64_t end = clock_us() + PATIENCE_US;
+
+	place_open(&place);
+	block(&place, true);
+	in_killed(&place, write_two, 100);
+	block(&place, false);
+	check_int(
+	    subject_shell(&place.subject,
+	        "mkdir -p lake/a/%02x && chmod 0 lake/a/%02x && chmod 755 .",
+	        stuck.digest.bytes[0], stuck.digest.bytes[0]),
+	    0);
+	if (geteuid() == 0) {
+		check_int(subject_shell(&place.subject, "chown -R 65534 ."), 0);
+		check_int(seteuid(65534), 0);
+	}
+	begin(&place, LIMIT);
+	while (uploads_sum(NULL).count > 1 && clock_us() < end)
+		usleep(10000);
+	check(is_there(&place, &free_));
+	check_int(uploads_sum(NULL).count, 1);
+	check_int(subject_shell(&place.subject, "chmod 755 lake/a/%02x",
+	              stuck.digest.bytes[0]),
+	    0);
+	flush();
+	check(is_there(&place, &stuck));
+	if (getuid() == 0)
+		check_int(seteuid(0), 0);
+	place_close(&place);
+}
+
 Test(uploads, hold_no_more_than_they_may)
 {
 	struct place place;
