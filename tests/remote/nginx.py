@@ -2,7 +2,7 @@
 authentication, listings in JSON and HTML, without WebDAV, and as Bazel's cache."""
 import contextlib, hashlib, os, shutil, subprocess
 
-import support, web
+import python_lakes, support, web
 from web import HELLO, HELLO_KEY, must, tarn
 
 NEEDS = ["nginx", "openssl"]
@@ -196,6 +196,11 @@ def test_reads_and_lists_lakes_of_python(server, folder):
         assert must(tarn(folder, f"{server.www}/{name}", "ls")).out.count(b"\n") == 2, "a disk sees something else"
         must(tarn(folder, tiers, "rm", HELLO_KEY))
         must(tarn(folder, tiers, "read", HELLO_KEY), 1)
+
+
+@on("nginx", "nginx html", "nginx bare")
+def test_lakes_of_python_with_actions_in_them(server, folder):
+    python_lakes.hold(server, folder, server.url, f"{server.www}/{{}}", modes=False)
 
 
 @on("nginx", "nginx bare")

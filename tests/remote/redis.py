@@ -1,6 +1,7 @@
 """Redis: plain, through a Unix socket, over TLS, with passwords, as a cluster."""
 import contextlib, hashlib, json, os, shlex, signal, socket, subprocess, threading, time
 
+import python_lakes
 from support import Server, free_port, listens, only, running, wait_for
 
 NEEDS = ["redis-server", "redis-cli", "openssl"]
@@ -226,6 +227,16 @@ def test_what_python_wrote_is_read(server, folder):
     assert open(f"{folder}/out", "rb").read() == data
     put(folder, where, data, "--label", "mine")
     assert redis("GET", b"labels" + name) == b'["mine", "x", "\\u00e9"]'
+
+
+@only("redis", "redis socket")
+def test_of_actions_python_finds_the_blobs(server, folder):
+    redis, where = Client(server), url(server, "act")
+    made = bytes.fromhex(python_lakes.act(folder))
+    tarn(folder, where, "copy", f"{folder}/acted/lake", where)
+    assert redis.found("act:*") == [b"act:" + made]
+    assert sha256(redis("GET", b"act:" + made)) == made
+    assert len(redis.found("indexact:*")) == 2  # a record, and a list of path sets
 
 
 @only("redis")

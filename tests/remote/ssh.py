@@ -1,6 +1,6 @@
 """sshd with keys and configuration of its own, and lakes over SFTP and SCP on it."""
 import contextlib, hashlib, json, os, pwd, shutil, signal, socket, subprocess, sys, time
-import many, support
+import many, python_lakes, support
 
 NEEDS = ["sshd", "ssh-keygen", "ssh-agent", "ssh-add"]
 ME = pwd.getpwuid(os.geteuid()).pw_name
@@ -261,6 +261,10 @@ def test_lakes_of_theirs_and_ours(server, folder):
         for key in keys:
             tarn(server, folder, url, "rm", key)
         assert lake.contents() == []
+
+
+def test_lakes_of_python_with_actions_in_them(server, folder):
+    python_lakes.hold(server, folder, server.url, f"{server.keys}/lakes/{{}}")
 
 
 def test_new_lakes_are_as_on_disk(server, folder):
