@@ -208,6 +208,7 @@ try_open(struct far *far, struct error *why)
 static void
 add_idle(struct far *far, struct location *loc)
 {
+	far->limit = location_limit(loc);
 	if (far->idle_count < FAR_OPEN) {
 		far->idle[far->idle_count++] = loc;
 	} else {
@@ -539,4 +540,15 @@ far_expect(const struct far *far, uint64_t bytes, size_t count)
 		                                   : UINT64_MAX / 1000000;
 	far_unlock();
 	return us;
+}
+
+bool
+far_declines(const struct far *far, uint64_t size)
+{
+	bool declines;
+
+	far_lock();
+	declines = far->limit > 0 && size > far->limit;
+	far_unlock();
+	return declines;
 }

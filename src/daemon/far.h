@@ -69,6 +69,7 @@ struct far {
 
 	int64_t account_us, account_at, charged_until, waited_until;
 
+	uint64_t limit;            /* of a value that it takes; 0: not known */
 	uint64_t latency_us, rate; /* bytes a second; 0: not known */
 	int64_t latency_at, rate_at;
 
@@ -117,6 +118,9 @@ void far_measure(struct far *far, uint64_t bytes, int64_t us);
 
 /* How long it would take to fetch so much, microseconds; 0: not known. */
 uint64_t far_expect(const struct far *far, uint64_t bytes, size_t count);
+
+/* Would it decline a value of this size, whatever it is? */
+bool far_declines(const struct far *far, uint64_t size);
 
 /* Try again at once. */
 void far_hurry(void);

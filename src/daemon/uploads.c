@@ -902,6 +902,10 @@ uploads_begin(struct uploading *up, struct far *far, struct group *group,
 		.group = group,
 		.key = *key,
 		.mode = mode };
+	if (far_declines(far, size)) {
+		(void)error_set(err, ERROR_NONE, "it takes no value so large");
+		return DECLINED;
+	}
 	pthread_mutex_lock(&lock);
 	outcome = reserve(up, size, err);
 	pthread_mutex_unlock(&lock);

@@ -351,6 +351,22 @@ def test_full_server_declines(p):
             q.step("miss", make(q, "o", 4000000))
 
 
+def test_too_large_for_one_is_for_the_next(p):
+    """Who is known to take nothing so large is not given it to find that out behind the build's back."""
+    with redis(p) as server:
+        q = machine(p, "q", "")
+        for other in p, q:
+            other.env.pop("TARN_TIERS", None)
+        locations = {"levels": [{"location": f"{server.url}?max_size=50000"}, {"location": f"{p.top}/shared"}], "writes": "first"}
+        p.write("tarn.json", json.dumps({"locations": locations})), q.write("tarn.json", json.dumps({"locations": locations}))
+        with ending(p, q):
+            p.step("miss", make(p, "o", 2))
+            p.step("miss", make(p, "large", 100000))
+            flush(p)
+            equal(status(p)["locations"][0]["refused"], 0)
+            q.step("hit", make(q, "large", 100000))
+
+
 # ---- tarnd and its clients ----
 
 def test_client_killed_while_writing(p):
