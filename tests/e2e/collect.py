@@ -1,5 +1,5 @@
 """A lake that holds more than it may: nobody waits, and nothing wrong comes of it."""
-import fcntl, json, os, re, signal, time
+import contextlib, fcntl, json, os, re, signal, threading, time
 from support import FAST, equal
 
 SIZE = 20000  # bytes of an output
@@ -61,6 +61,25 @@ def collectors(p):
     return found
 
 
+@contextlib.contextmanager
+def stopping_collectors(p):
+    """From the start: it may be done before one looks for it afterwards. Whoever works is stopped in the middle of it."""
+    over, stopped = threading.Event(), []
+
+    def stop():
+        while not stopped and not over.is_set():
+            for pid, held in collectors(p):
+                os.kill(pid, signal.SIGSTOP)
+                stopped.append((pid, held))
+    thread = threading.Thread(target=stop)
+    thread.start()
+    try:
+        yield stopped
+    finally:
+        over.set()
+        thread.join()
+
+
 def old_entries(p, count):
     """As if so many values had been there for days."""
     for i in range(count):
@@ -99,11 +118,12 @@ def test_nobody_waits(p):
     p.program = FAST
     configure(p, 100000)
     p.run(words(0))
-    old_entries(p, 4000)
+    old_entries(p, 8000)
     os.unlink(f"{p.lake}/tools/tarn-exec/size")
-    run = p.run(words(1))  # reads what it prints to the end
-    equal((run.event["outcome"], run.event.get("note")), ("miss", None))
-    p.gone(30, lambda: collectors(p))
+    with stopping_collectors(p) as stopped:
+        run = p.run(words(1))  # reads what it prints to the end
+        equal((run.event["outcome"], run.event.get("note")), ("miss", None))
+        p.gone(30, lambda: stopped)
     (pid, held), = collectors(p)
     assert held <= {"/dev/null"} | {path for path in held if path.startswith(p.lake)}, held
     equal(os.readlink(f"/proc/{pid}/cwd"), "/")

@@ -35,12 +35,13 @@ def race(p, change, env=None):
         time.sleep(n * took * 1.3 / STEPS)
         change(p)
         child.communicate()
-        equal(child.returncode, 0)
+        assert child.returncode in (0, 1), child.returncode  # 1: it read a.h when that was just emptied
         for value in 2, 1, 2:
             if p.exists("a.h"):
                 p.remove("a.h")
             p.write("a.h", f"#define A {value}\n")
-            p.remove("a.o")
+            if p.exists("a.o"):
+                p.remove("a.o")
             run = p.run(CC, env=more)
             assert p.read("a.o") == wanted[value], f"a stale object after a change at step {n}: {run}"
 
