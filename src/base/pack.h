@@ -64,6 +64,6 @@ enum unpacked {
 };
 
 /* When all was written. */
-enum unpacked sink_unpacked(struct sink *unpack, struct error *err);
+enum unpacked sink_unpacked(struct sink *base, struct error *err);
 
 #endif
