@@ -507,9 +507,11 @@ release(struct search *search)
 void
 lookup(struct job *job)
 {
-	struct search search = { .job = job };
+	struct search search; /* large, and most of it is never looked at */
 	struct key key = { KEY_INDEX, job->key };
 
+	search.job = job;
+	search.count = search.candidates = search.asked = 0;
 	job_reason(job,
 	    "this command, its sources and its place in the "
 	    "project are new");
