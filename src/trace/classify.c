@@ -187,6 +187,7 @@ static const struct {
 	{ "last", PROGRAM_REFUSED },
 	{ "dmesg", PROGRAM_REFUSED },
 	{ "vmstat", PROGRAM_REFUSED },
+	{ "df", PROGRAM_REFUSED },
 };
 
 /* "x86_64-linux-gnu-gcc-12" is gcc, "clang-14" clang, "ld.bfd" itself. */

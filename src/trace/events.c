@@ -284,6 +284,16 @@ take_content_now(struct trace *trace, struct touched *t)
 	note_stat(t, &content.stamp, content.mode);
 }
 
+/* What stat() or fstat() tells its caller. */
+static void
+note_facts(struct question *q, struct touched *t, mode_t mode)
+{
+	t->facets |= stat_facets(q, mode);
+	t->timed |= S_ISREG(mode) &&
+	    (q->answered ? q->trace->stranger
+	                 : class_for(q) == PROGRAM_UNKNOWN);
+}
+
 static void
 note_content(struct question *q, const char *path, const struct stamp *stamp,
     mode_t mode)
@@ -294,11 +304,6 @@ note_content(struct question *q, const char *path, const struct stamp *stamp,
 		return;
 	t->facets |= FACET_CONTENT;
 	t->opened++;
-	/* Among compilers, fstat() goes unseen; others may go by it. */
-	if (q->answered ? q->trace->stranger
-	                : q->trace->accelerate && q->data &&
-	            class_for(q) != PROGRAM_COMPILER)
-		t->facets |= stat_facets(q, mode);
 	note_stat(t, stamp, mode);
 	if (!t->digested && !stamp_settled(stamp, -1, path))
 		take_content_now(q->trace, t);
@@ -646,8 +651,25 @@ open_special_file(struct question *q, const char *path, mode_t mode, bool write)
 		    write ? "wrote to" : "read", path);
 }
 
+/*
+ * Who has a file open is told by fstat() all about it. That call names no path, and
+ * not each of its kinds is seen: so it counts as made. Compilers go by the content.
+ */
 static void
-open_to_read(struct question *q, const char *path, bool look_only)
+note_open(struct question *q, const char *path, mode_t mode)
+{
+	struct touched *t = unwritten(q->trace, path);
+
+	if (t &&
+	    (q->answered ? q->trace->stranger
+	                 : class_for(q) != PROGRAM_COMPILER))
+		note_facts(q, t, mode);
+}
+
+enum opening { OPEN_TO_LOOK, OPEN_TO_READ, OPEN_TO_RUN };
+
+static void
+open_to_read(struct question *q, const char *path, enum opening why)
 {
 	struct stamp stamp = { 0 };
 	mode_t mode = 0;
@@ -658,8 +680,8 @@ open_to_read(struct question *q, const char *path, bool look_only)
 		note_absent(q, path, error);
 		return;
 	}
-	if (look_only || !S_ISREG(mode)) {
-		if (look_only)
+	if (why == OPEN_TO_LOOK || !S_ISREG(mode)) {
+		if (why == OPEN_TO_LOOK)
 			note(q, path, stat_facets(q, mode));
 		else
 			open_special_file(q, path, mode, false);
@@ -671,6 +693,8 @@ open_to_read(struct question *q, const char *path, bool look_only)
 	}
 	meet_library(q, path);
 	note_content(q, path, &stamp, mode);
+	if (why == OPEN_TO_READ)
+		note_open(q, path, mode);
 	shell_reads(q, path, stamp.size);
 }
 
@@ -780,7 +804,8 @@ handle_open(struct question *q, const char *path, uint64_t flags)
 	else if (write)
 		open_to_write(q, path, flags);
 	else
-		open_to_read(q, path, flags & O_PATH);
+		open_to_read(
+		    q, path, flags & O_PATH ? OPEN_TO_LOOK : OPEN_TO_READ);
 }
 
 /* ---- looking ---- */
@@ -807,10 +832,7 @@ handle_stat(struct question *q, const char *path, bool follow)
 	t = unwritten(q->trace, path);
 	if (!t)
 		return;
-	t->facets |= stat_facets(q, mode);
-	t->timed |= S_ISREG(mode) &&
-	    (q->answered ? q->trace->stranger
-	                 : class_for(q) == PROGRAM_UNKNOWN);
+	note_facts(q, t, mode);
 	note_stat(t, &stamp, mode);
 	/* Shells look whether PWD is true, and then need not ask. */
 	if (!q->answered && strcmp(path, q->trace->cwd) == 0 &&
@@ -986,7 +1008,7 @@ run_loader(struct question *q, int fd, const char *path)
 		if (pread(fd, loader, part.p_filesz, (off_t)part.p_offset) >
 		        0 &&
 		    loader[0] == '/')
-			open_to_read(q, loader, false);
+			open_to_read(q, loader, OPEN_TO_RUN);
 		return;
 	}
 }
@@ -1031,7 +1053,7 @@ run_program(struct question *q, const char *path, int depth)
 		return;
 	t->program = true;
 	add_program(q->trace, path);
-	open_to_read(q, path, false);
+	open_to_read(q, path, OPEN_TO_RUN);
 	if (st.st_mode & (S_ISUID | S_ISGID))
 		trace_refuse(q->trace, "it ran the set-id program '%s'", path);
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
@@ -1533,7 +1555,17 @@ handle_without_path(struct question *q, const struct call_spec *spec)
 	}
 }
 
-/* Of an open file all is known but its mode and time. */
+static bool
+came_from_outside(const struct question *q, int fd)
+{
+	for (int i = 0; i < q->trace->strays.count; i++) {
+		if (q->trace->strays.fd[i] == fd)
+			return true;
+	}
+	return fd >= 0 && fd <= 2;
+}
+
+/* What the command opened itself has told when it was opened. */
 static void
 handle_fstat(struct question *q)
 {
@@ -1542,7 +1574,8 @@ handle_fstat(struct question *q)
 	struct stamp stamp;
 	struct stat st;
 
-	if (class_for(q) == PROGRAM_COMPILER || !path_of(q, 0, -1, path) ||
+	if (!came_from_outside(q, (int)argument(q, 0)) ||
+	    class_for(q) == PROGRAM_COMPILER || !path_of(q, 0, -1, path) ||
 	    is_special(q, path, false) || stat(path, &st) < 0 ||
 	    !S_ISREG(st.st_mode))
 		return;
@@ -1550,9 +1583,16 @@ handle_fstat(struct question *q)
 	if (!t)
 		return;
 	stamp_of(&stamp, &st);
-	t->facets |= stat_facets(q, st.st_mode);
-	t->timed |= class_for(q) == PROGRAM_UNKNOWN;
+	note_facts(q, t, st.st_mode);
 	note_stat(t, &stamp, st.st_mode);
+}
+
+/* An open file of that process, which has a path. */
+static bool
+takes_descriptor(const struct call_spec *spec)
+{
+	return spec->call == CALL_CHMOD || spec->call == CALL_CHOWN ||
+	    spec->call == CALL_SETXATTR || spec->call == CALL_ATTRIBUTES;
 }
 
 void
@@ -1566,8 +1606,7 @@ events_handle(struct question *q)
 		    q->trace, "it ran a program of another architecture");
 		return;
 	}
-	if (spec->path < 0 && spec->call != CALL_CHMOD &&
-	    spec->call != CALL_CHOWN && spec->call != CALL_SETXATTR) {
+	if (spec->path < 0 && !takes_descriptor(spec)) {
 		handle_without_path(q, spec);
 		return;
 	}

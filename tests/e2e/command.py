@@ -26,6 +26,31 @@ def test_cp(p):
     p.step("miss", "cp in out")
 
 
+def test_fstat_that_no_observer_sees(p):
+    p.write("ask.c", """#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+int main(void)
+{
+	struct stat st;
+	if (syscall(SYS_fstat, open("in", O_RDONLY), &st) == 0)
+		printf("%o %ld\\n", st.st_mode, (long)st.st_mtime);
+}
+""")
+    p.shell("gcc -static ask.c -o ask && rm ask.c")
+    p.write("in", "text", 0o644)
+    os.utime(p.path("in"), (10**9 + 1, 10**9 + 1))
+    p.step("miss", "./ask")
+    p.step("hit", "./ask")
+    os.chmod(p.path("in"), 0o600)
+    p.step("miss", "./ask")
+    p.step("hit", "./ask")
+    os.utime(p.path("in"), (10**9, 10**9))
+    p.step("miss", "./ask")
+
+
 def test_cp_keeps_times(p):
     p.write("in", "text")
     os.utime(p.path("in"), ns=(10**18, 10**18 + 5))

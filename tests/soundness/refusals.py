@@ -18,7 +18,7 @@ CASES.refused("a file of /proc about another", sh("cat /proc/1/status >/dev/null
 CASES.refused("a file of /sys", sh("cat /sys/kernel/uevent_seqnum >/dev/null"), "/sys/kernel")
 CASES.refused("the machine's name from the kernel", sh("cat /proc/sys/kernel/hostname >/dev/null"), "hostname")
 CASES.refused("the boot's id", sh("cat /proc/sys/kernel/random/boot_id >/dev/null"), "boot_id")
-for name in "date", "hostname", "uptime", "ps", "who", "free":
+for name in "date", "hostname", "uptime", "ps", "who", "free", "df":
     CASES.refused(f"{name} as a child", sh(f"{name} >/dev/null 2>&1; :"), "whose result is", needs=(name,))
 CASES.refused("a folder reached through /proc", sh("cat /proc/self/cwd/x"), "/proc/", given={"x": "1"})
 CASES.refused("a named pipe as an output", "mkfifo pipe", "no file", needs=("mkfifo",))
@@ -35,6 +35,11 @@ c("a message queue", "#include <mqueue.h>\n#include <fcntl.h>\nint main(void) { 
 c("an own filter", "#include <sys/prctl.h>\n#include <linux/seccomp.h>\nint main(void) { prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, 0); }\n", "filtered its own")
 c("io_uring", "#include <sys/syscall.h>\n#include <unistd.h>\nint main(void) { char p[256] = {0}; syscall(SYS_io_uring_setup, 1, p); }\n", "io_uring")
 c("file handles", "#define _GNU_SOURCE\n#include <fcntl.h>\n#include <stdlib.h>\nint main(void) { struct file_handle *h = calloc(1, 200); int m; h->handle_bytes = 100; name_to_handle_at(AT_FDCWD, \"x\", h, &m, 0); }\n", "file handles", given={"x": "1"})
+c("an extended attribute of an open file", "#include <fcntl.h>\n#include <sys/xattr.h>\nint main(void) { char v[9]; fgetxattr(open(\"x\", O_RDONLY), \"user.a\", v, 9); }\n", "extended attributes", given={"x": "1"},
+  flags=""" && python3 -c 'import os; os.setxattr("x", "user.a", b"1")'""")
+c("keys", "#include <sys/syscall.h>\n#include <unistd.h>\nint main(void) { syscall(SYS_keyctl, 0, -3, 0); }\n", "kernel's keys")
+c("another process's memory", "#include <sys/syscall.h>\n#include <unistd.h>\nint main(void) { syscall(SYS_process_vm_readv, getppid(), 0, 0, 0, 0, 0); }\n", "looked into a process")
+c("a call that is newer", "#include <unistd.h>\nint main(void) { syscall(466, -1, 0, 0, 0); }\n", "newer than tarn knows")
 c("watching files", "#include <sys/inotify.h>\nint main(void) { inotify_add_watch(inotify_init(), \".\", IN_CREATE); }\n", "watched")
 c("a namespace", "#define _GNU_SOURCE\n#include <sched.h>\nint main(void) { unshare(CLONE_FS | CLONE_NEWUTS); }\n", "namespace")
 c("another root", "#include <unistd.h>\nint main(void) { chroot(\".\"); }\n", "root folder")
