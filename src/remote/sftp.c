@@ -121,6 +121,7 @@ sftp_take_handle(void *arg, const struct sftp_answer *answer)
 	memcpy(job->handle, answer->data, answer->size);
 	job->handle_len = answer->size;
 	job->opened = true;
+	sftp_of(job->far)->open++;
 }
 
 void
@@ -156,13 +157,20 @@ sftp_begin_handle(struct sftp_job *job, enum sftp_type type)
 }
 
 int
-sftp_close_handle(struct sftp_job *job, struct error *err)
+sftp_close_handle(struct sftp_job *job, sftp_answer_fn *fn, struct error *err)
 {
+	struct sftp *sftp = sftp_of(job->far);
+
 	if (job->handle_len == 0 || job->far->ssh.broken)
 		return 0;
 	(void)sftp_begin_handle(job, SFTP_CLOSE);
+	if (sftp->guess.len > 0) {
+		memcpy(sftp->guess.handle, job->handle, job->handle_len);
+		sftp->guess.len = job->handle_len;
+	}
 	job->handle_len = 0;
-	return sftp_end(sftp_of(job->far), NULL, NULL, err);
+	sftp->open--;
+	return sftp_end(sftp, fn, job, err);
 }
 
 void

@@ -20,6 +20,7 @@ struct sftp_job {
 	size_t handle_len; /* 0: it isn't open */
 	uint64_t done;     /* bytes */
 	bool opened;       /* it was, once */
+	bool guessed;      /* under the handle that was guessed for it */
 	bool over;         /* there is an outcome */
 };
 
@@ -46,8 +47,9 @@ void sftp_take_stat(void *arg, const struct sftp_answer *answer);
 /* The job's error, unless it has an outcome. */
 void sftp_job_fail(struct sftp_job *job, const struct error *err);
 
-/* Close what is open, without waiting for the answer. 0 or -1. */
-int sftp_close_handle(struct sftp_job *job, struct error *err);
+/* Close what is open, without waiting for the answer, which goes to `fn`. 0 or -1. */
+int sftp_close_handle(
+    struct sftp_job *job, sftp_answer_fn *fn, struct error *err);
 
 /*
  * Run `work` with a job for each file; those that then have no outcome failed for

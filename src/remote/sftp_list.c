@@ -125,7 +125,7 @@ static int
 close_folder(struct folder *folder, struct error *err)
 {
 	free(folder->names);
-	return sftp_close_handle(&folder->job, err);
+	return sftp_close_handle(&folder->job, NULL, err);
 }
 
 /* ---- a lake's files ---- */

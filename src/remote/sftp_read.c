@@ -1,7 +1,16 @@
 /*
- * Reading files over SFTP. All are opened at once, then asked for what they are and
- * for their first bytes at once: two round trips for any number of small ones. What
- * is longer is then asked for in many pieces ahead, one file after the other.
+ * Reading files over SFTP.
+ *
+ * A file is read by its handle, which the server gives when it has opened it: two
+ * round trips. But OpenSSH gives out again the handle that was closed last. So where
+ * that is a guess worth making, each file is opened, asked for what it is, read from
+ * its start and closed in one go, by the handle that it will have. The answer to the
+ * open says whether it has; if not, what came by the guess counts for nothing. A
+ * wrong guess harms nothing: it is made only when no other file is open.
+ *
+ * Those that are longer, and all if there was no guess or a wrong one, are opened all
+ * at once, then asked for what they are and for their first bytes at once. What is
+ * longer is then asked for in many pieces ahead, one file after the other.
  */
 #include <string.h>
 #include <sys/stat.h>
@@ -9,8 +18,11 @@
 #include "base/mem.h"
 #include "remote/sftp.h"
 
-#define CHUNK 32768 /* bytes; what every server gives at once */
-#define AHEAD 64    /* chunks */
+#define CHUNK 32768               /* bytes; what every server gives at once */
+#define AHEAD 64                  /* chunks */
+#define WRONG_MAX 3               /* guesses; then there are no more */
+#define GUESSED (SFTP_FLIGHT / 2) /* chunks that are asked for by a guess */
+#define GUESSED_MAX 32            /* of one file */
 
 struct chunk {
 	struct sftp_job *job;
@@ -165,6 +177,148 @@ read_rest(struct sftp_job *job, struct error *err)
 	return rc;
 }
 
+/* ---- by a guess ---- */
+
+static void
+take_guess(void *arg, const struct sftp_answer *answer)
+{
+	struct sftp_job *job = arg;
+	struct sftp_guess *guess = &sftp_of(job->far)->guess;
+
+	sftp_take_handle(job, answer);
+	if (job->handle_len == 0)
+		return;
+	job->guessed = job->handle_len == guess->len &&
+	    memcmp(job->handle, guess->handle, guess->len) == 0;
+	guess->wrong = job->guessed ? 0 : guess->wrong + 1;
+}
+
+static void
+take_guessed_stat(void *arg, const struct sftp_answer *answer)
+{
+	if (((struct sftp_job *)arg)->guessed)
+		sftp_take_stat(arg, answer);
+}
+
+static void
+take_guessed_data(void *arg, const struct sftp_answer *answer)
+{
+	if (((struct chunk *)arg)->job->guessed)
+		take_data(arg, answer);
+}
+
+static void
+take_guessed_close(void *arg, const struct sftp_answer *answer)
+{
+	struct sftp_job *job = arg;
+
+	(void)answer;
+	if (!job->guessed)
+		return;
+	job->handle_len = 0;
+	sftp_of(job->far)->open--;
+}
+
+static struct buf *
+begin_guess(struct sftp *sftp, enum sftp_type type)
+{
+	struct buf *packet = sftp_begin(sftp, type);
+
+	sftp_add_text(packet, sftp->guess.handle, sftp->guess.len);
+	return packet;
+}
+
+static int
+ask_open(struct sftp_job *job, sftp_answer_fn *fn, struct error *err)
+{
+	struct buf *packet =
+	    sftp_begin_path(job->far, SFTP_OPEN, job->file->path);
+
+	sftp_add_u32(packet, SFTP_O_READ);
+	sftp_add_set(packet, &SFTP_SET_NONE);
+	return sftp_end(sftp_of(job->far), fn, job, err);
+}
+
+static int
+ask_all(
+    struct sftp_job *job, struct chunk *chunks, size_t count, struct error *err)
+{
+	struct sftp *sftp = sftp_of(job->far);
+
+	if (ask_open(job, take_guess, err) < 0)
+		return -1;
+	(void)begin_guess(sftp, SFTP_FSTAT);
+	if (sftp_end(sftp, take_guessed_stat, job, err) < 0)
+		return -1;
+	for (size_t i = 0; i < count; i++) {
+		struct buf *packet = begin_guess(sftp, SFTP_READ);
+
+		chunks[i] = (struct chunk){ .job = job,
+			.at = i * CHUNK,
+			.want = CHUNK,
+			.early = BUF_INIT };
+		sftp_add_u64(packet, chunks[i].at);
+		sftp_add_u32(packet, CHUNK);
+		if (sftp_end(sftp, take_guessed_data, &chunks[i], err) < 0)
+			return -1;
+	}
+	(void)begin_guess(sftp, SFTP_CLOSE);
+	return sftp_end(sftp, take_guessed_close, job, err);
+}
+
+/* It is whole, or is to be read again from its start. */
+static void
+take_whole(struct sftp_job *job, struct chunk *chunks, size_t count)
+{
+	struct error err = { 0 };
+
+	for (size_t i = 0; i < count; i++) {
+		if (chunks[i].at - chunks[i].early.len == job->done)
+			give(job, chunks[i].early.data, chunks[i].early.len);
+		buf_release(&chunks[i].early);
+	}
+	if (job->over)
+		return;
+	if (job->guessed && S_ISREG(job->file->st.mode) &&
+	    job->done == job->file->st.size) {
+		job->file->outcome = HIT;
+		job->over = true;
+		return;
+	}
+	if (job->done > 0 && sink_reset(job->file->out, &err) < 0)
+		sftp_job_fail(job, &err);
+	job->done = 0;
+}
+
+static int
+read_by_guess(
+    struct far *far, struct sftp_job *jobs, size_t count, struct error *err)
+{
+	size_t each = GUESSED / count;
+	struct chunk *chunks;
+	int rc = 0;
+
+	each = each < GUESSED_MAX ? each : GUESSED_MAX;
+	chunks = xrealloc(NULL, count * each, sizeof(*chunks));
+	for (size_t i = 0; i < count * each; i++)
+		chunks[i] = (struct chunk){ .early = BUF_INIT };
+	for (size_t i = 0; rc == 0 && i < count; i++)
+		rc = ask_all(&jobs[i], chunks + i * each, each, err);
+	if (rc == 0)
+		rc = sftp_wait(sftp_of(far), 0, err);
+	for (size_t i = 0; i < count; i++)
+		take_whole(&jobs[i], chunks + i * each, each);
+	free(chunks);
+	return rc;
+}
+
+static bool
+may_guess(const struct sftp *sftp, size_t count)
+{
+	return sftp->guess.len > 0 && sftp->guess.wrong < WRONG_MAX &&
+	    sftp->open == 0 && count <= GUESSED;
+}
+
 /* ---- all of them ---- */
 
 static int
@@ -172,12 +326,8 @@ open_all(
     struct far *far, struct sftp_job *jobs, size_t count, struct error *err)
 {
 	for (size_t i = 0; i < count; i++) {
-		struct buf *packet =
-		    sftp_begin_path(far, SFTP_OPEN, jobs[i].file->path);
-
-		sftp_add_u32(packet, SFTP_O_READ);
-		sftp_add_set(packet, &SFTP_SET_NONE);
-		if (sftp_end(sftp_of(far), sftp_take_handle, &jobs[i], err) < 0)
+		if (!jobs[i].over && jobs[i].handle_len == 0 &&
+		    ask_open(&jobs[i], sftp_take_handle, err) < 0)
 			return -1;
 	}
 	return sftp_wait(sftp_of(far), 0, err);
@@ -230,15 +380,19 @@ sftp_read_files(struct far *far, struct sftp_job *jobs, size_t count,
     const void *arg, struct error *err)
 {
 	struct chunk *chunks = xrealloc(NULL, count, sizeof(*chunks));
-	int rc = open_all(far, jobs, count, err);
+	int rc = may_guess(sftp_of(far), count)
+	    ? read_by_guess(far, jobs, count, err)
+	    : 0;
 
 	(void)arg;
+	if (rc == 0)
+		rc = open_all(far, jobs, count, err);
 	if (rc == 0)
 		rc = begin_all(far, jobs, chunks, count, err);
 	for (size_t i = 0; rc == 0 && i < count; i++)
 		rc = finish(&jobs[i], err);
 	for (size_t i = 0; rc == 0 && i < count; i++)
-		rc = sftp_close_handle(&jobs[i], err);
+		rc = sftp_close_handle(&jobs[i], NULL, err);
 	free(chunks);
 	return rc;
 }

@@ -4,7 +4,7 @@
 
 #include "base/mem.h"
 
-#define WINDOW (4U << 20)  /* bytes the server may send unasked for more */
+#define WINDOW (8U << 20)  /* bytes the server may send unasked for more */
 #define PACKET 32768       /* bytes of SSH's own packets */
 #define AT_HAND (1U << 18) /* bytes that may wait to be sent */
 
@@ -47,6 +47,8 @@ take_version(void *arg, const struct sftp_answer *answer)
 		sftp->statvfs |= name.len == 19 &&
 		    memcmp(name.name, "statvfs@openssh.com", 19) == 0;
 	}
+	/* OpenSSH counts handles from 0, in four bytes. */
+	sftp->guess = (struct sftp_guess){ .len = sftp->posix_rename ? 4 : 0 };
 }
 
 int

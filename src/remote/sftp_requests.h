@@ -16,7 +16,7 @@
  *
  * After a failure the connection is of no use, and no answer comes any more.
  */
-#define SFTP_FLIGHT 128
+#define SFTP_FLIGHT 512
 
 typedef void sftp_answer_fn(void *arg, const struct sftp_answer *answer);
 
@@ -37,6 +37,12 @@ struct sftp {
 	size_t flight; /* unanswered */
 	uint32_t slot, round;
 	bool posix_rename, statvfs; /* the server knows these extensions */
+	size_t open;                /* handles that were not closed yet */
+	struct sftp_guess { /* what the next one will be: the last closed */
+		char handle[SFTP_HANDLE_MAX];
+		size_t len; /* 0: no telling */
+		int wrong;  /* how often in a row */
+	} guess;
 };
 
 /* Start the protocol on a session; 0 or -1. */

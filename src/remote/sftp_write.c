@@ -99,17 +99,6 @@ give_group(
 	return sftp_end(sftp_of(job->far), sftp_take_failure, job, err);
 }
 
-/* Some file systems tell only now that they are full. */
-static int
-close_file(struct sftp_job *job, struct error *err)
-{
-	if (job->handle_len == 0)
-		return 0;
-	(void)sftp_begin_handle(job, SFTP_CLOSE);
-	job->handle_len = 0;
-	return sftp_end(sftp_of(job->far), sftp_take_failure, job, err);
-}
-
 static void
 finish(struct sftp_job *job)
 {
@@ -153,8 +142,9 @@ close_all(struct far *far, struct sftp_job *jobs, size_t count,
     const struct far_dress *wanted, struct error *err)
 {
 	for (size_t i = 0; i < count; i++) {
+		/* Some file systems tell only now that they are full. */
 		if (give_group(&jobs[i], wanted, err) < 0 ||
-		    close_file(&jobs[i], err) < 0)
+		    sftp_close_handle(&jobs[i], sftp_take_failure, err) < 0)
 			return -1;
 	}
 	return sftp_wait(sftp_of(far), 0, err);

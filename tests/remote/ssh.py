@@ -1,5 +1,5 @@
 """sshd with keys and configuration of its own, and lakes over SFTP and SCP on it."""
-import contextlib, hashlib, json, os, pwd, shutil, signal, socket, subprocess, sys, time
+import contextlib, glob, hashlib, json, os, pwd, shutil, signal, socket, subprocess, sys, time
 import many, python_lakes, support
 
 NEEDS = ["sshd", "ssh-keygen", "ssh-agent", "ssh-add"]
@@ -299,9 +299,9 @@ def test_names_of_any_bytes(server, folder):
 
 
 @contextlib.contextmanager
-def own_server(server, folder, more="", env=""):
+def own_server(server, folder, more="", env="", subsystem="internal-sftp"):
     """Another sshd with the same keys, to be ill-treated."""
-    port, subsystem = support.free_port(), "internal-sftp"
+    port = support.free_port()
     for name in os.listdir(server.keys):
         if name.startswith(("host_", "authorized")):
             shutil.copy2(f"{server.keys}/{name}", folder)
@@ -461,6 +461,59 @@ exec {shutil.which("scp")} "$@"
         assert tarn(server, folder, url, "ls").count(b"\n") == 61
         assert os.listdir(f"{folder}/lake/.tmp") == []
         tarn(server, folder, url, "verify")
+
+
+# In front of sftp-server: handles of its own, none of which comes twice. Counts those that it never gave.
+OTHER_HANDLES = """#!/usr/bin/env python3
+import struct, subprocess, sys, threading
+server = subprocess.Popen([{server!r}], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+real = {{}}
+
+def packets(stream):
+    while len(head := stream.read(4)) == 4:
+        yield stream.read(struct.unpack(">I", head)[0])
+
+def send(stream, packet):
+    stream.write(struct.pack(">I", len(packet)) + packet)
+    stream.flush()
+
+def back():
+    for n, packet in enumerate(packets(server.stdout)):
+        if packet[0] == 102:
+            real[b"%06d" % n] = packet[9:]
+            packet = packet[:5] + struct.pack(">I", 6) + b"%06d" % n
+        send(sys.stdout.buffer, packet)
+
+threading.Thread(target=back, daemon=True).start()
+for packet in packets(sys.stdin.buffer):
+    if packet[0] in (4, 5, 6, 8, 10, 12):
+        size, = struct.unpack(">I", packet[5:9])
+        if packet[9:9 + size] not in real:
+            open({log!r}, "a").write("x")
+        handle = (real.pop if packet[0] == 4 else real.get)(packet[9:9 + size], bytes([255] * 4))
+        packet = packet[:5] + struct.pack(">I", len(handle)) + handle + packet[9 + size:]
+    send(server.stdin, packet)
+server.stdin.close()
+"""
+
+
+@support.only("sftp-server")  # its handles are guessed
+def test_handles_that_are_not_guessed(server, folder):
+    count, log = 200, f"{folder}/guesses"
+    filter = write(f"{folder}/filter", OTHER_HANDLES.format(server=SFTP_SERVER, log=log))
+    os.chmod(filter, 0o755)
+    write(log, "")
+    for i in range(count):
+        tarn(server, folder, f"{folder}/from", "write", write(f"{folder}/value", f"{i}\n" * 30000 if i % 50 == 0 else f"{i}"))
+    with own_server(server, folder, subsystem=filter) as (url, _):
+        tarn(server, folder, url, "copy", f"{folder}/from", url)
+        write(log, "")
+        assert f"{count} " in tarn(server, folder, url, "verify").decode()
+        tarn(server, folder, url, "copy", url, f"{folder}/back")
+        assert 0 < os.path.getsize(log) < 1000  # and no more: each file has six
+    there = {os.path.relpath(path, f"{folder}/from"): open(path).read() for path in glob.glob(f"{folder}/from/??/*")}
+    back = {os.path.relpath(path, f"{folder}/back"): open(path).read() for path in glob.glob(f"{folder}/back/??/*")}
+    assert len(there) == count and there == back
 
 
 def test_many_small_ones(server, folder):
