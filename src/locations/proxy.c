@@ -213,16 +213,34 @@ struct reading {
 	size_t left;
 };
 
+/* There may be no end of it. Only hanging up keeps tarnd from fetching the rest; what
+ * else was asked for is not to blame. */
+static void
+stop_at_too_much(struct reading *reading, uint32_t item)
+{
+	struct location_read_request *request = &reading->requests[item];
+	struct talk *talk = &reading->talk;
+
+	error_set(
+	    &request->err, ERROR_CORRUPT, "it holds more than was asked for");
+	reading->broken[item] = true;
+	error_set(&talk->why, ERROR_UNREACHABLE,
+	    "given up, since a value holds more than was asked for");
+	talk_fail(talk);
+}
+
 /* What the reader can't take any more of is heard all the same. */
 static void
 take_piece(struct reading *reading, const struct channel_frame *frame)
 {
 	struct location_read_request *request = &reading->requests[frame->item];
 
-	if (!reading->done[frame->item] && !reading->broken[frame->item])
-		reading->broken[frame->item] =
-		    sink_write(request->out, frame->data, frame->size,
-		        &request->err) < 0;
+	if (reading->done[frame->item] || reading->broken[frame->item])
+		return;
+	reading->broken[frame->item] = sink_write(request->out, frame->data,
+	                                   frame->size, &request->err) < 0;
+	if (!reading->broken[frame->item] && sink_is_full(request->out))
+		stop_at_too_much(reading, frame->item);
 }
 
 static void

@@ -50,6 +50,7 @@ class Way(asyncio.Protocol):
             return self.to.transport.close()
         if not self.up:
             self.wire.spoke("server")
+            self.wire.carried += len(data)
         self.to.transport.write(data)
 
 
@@ -58,6 +59,7 @@ class Wire:
     after it had heard something, over all connections."""
     def __init__(self, port):
         self.port, self.delay, self.trips, self.last = port, ONE_WAY, 0, "server"
+        self.carried = 0  # bytes from the server
         self.loop = asyncio.new_event_loop()
         self.server = self.loop.run_until_complete(
             self.loop.create_server(lambda: Way(self, True), "127.0.0.1", 0, backlog=200))
@@ -383,6 +385,28 @@ def test_what_is_damaged_there_is_mended(server, folder):
             r.clean()
             event = r.run("hit", "sh", "-c", "cat in >o")
             assert "/lake" not in event["tier"] and "note" not in event, event
+
+
+@support.only("delayed nginx")
+@patiently
+def test_more_than_was_asked_for(server, folder):
+    """What a server has instead of an output, without an end in sight, is not fetched to its end."""
+    with machines(server, folder, "p", "q") as (p, q):
+        for m in p, q:
+            m.write("in", "text\n" * 40000)
+        p.run("miss", "sh", "-c", "cat in >o")
+        p.flush()
+        large, = [path for path in glob.glob(f"{server.inner.www}/**", recursive=True)
+                  if os.path.isfile(path) and os.path.getsize(path) == 200000]
+        os.truncate(large, 1 << 34)
+        q.connect()
+        q.clean()
+        before = server.wire.carried
+        event = q.run("miss", "sh", "-c", "cat in >o")
+        assert "more than was asked for" in json.dumps(event), event
+        assert q.read("o") == q.read("in")
+        time.sleep(0.5)  # what is on its way
+        assert server.wire.carried - before < 256 << 20, server.wire.carried - before
 
 
 # ---- a build ----
