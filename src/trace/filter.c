@@ -184,6 +184,7 @@ static const struct call_spec specs[] = {
 	REFUSED(msgget, "it used System V messages"),
 	REFUSED(semget, "it used System V semaphores"),
 	REFUSED(mq_open, "it used a message queue"),
+	REFUSED(io_submit, "it used asynchronous input and output"),
 	REFUSED(add_key, "it used the kernel's keys"),
 	REFUSED(request_key, "it used the kernel's keys"),
 	REFUSED(keyctl, "it used the kernel's keys"),

@@ -37,6 +37,7 @@ c("io_uring", "#include <sys/syscall.h>\n#include <unistd.h>\nint main(void) { c
 c("file handles", "#define _GNU_SOURCE\n#include <fcntl.h>\n#include <stdlib.h>\nint main(void) { struct file_handle *h = calloc(1, 200); int m; h->handle_bytes = 100; name_to_handle_at(AT_FDCWD, \"x\", h, &m, 0); }\n", "file handles", given={"x": "1"})
 c("an extended attribute of an open file", "#include <fcntl.h>\n#include <sys/xattr.h>\nint main(void) { char v[9]; fgetxattr(open(\"x\", O_RDONLY), \"user.a\", v, 9); }\n", "extended attributes", given={"x": "1"},
   flags=""" && python3 -c 'import os; os.setxattr("x", "user.a", b"1")'""")
+c("the kernel's asynchronous reads", "#include <sys/syscall.h>\n#include <unistd.h>\nint main(void) { syscall(SYS_io_submit, 0, 0, 0); }\n", "asynchronous")
 c("keys", "#include <sys/syscall.h>\n#include <unistd.h>\nint main(void) { syscall(SYS_keyctl, 0, -3, 0); }\n", "kernel's keys")
 c("another process's memory", "#include <sys/syscall.h>\n#include <unistd.h>\nint main(void) { syscall(SYS_process_vm_readv, getppid(), 0, 0, 0, 0, 0); }\n", "looked into a process")
 c("a call that is newer", "#include <unistd.h>\nint main(void) { syscall(466, -1, 0, 0, 0); }\n", "newer than tarn knows")
