@@ -15,6 +15,17 @@ STATIC = {"tarn-exec"}
 REMOTE = ["cli", "daemon"]  # the folders of those that speak to servers themselves
 HEAD = "flags = $flags\nldflags = $ldflags\npart = $part\n"  # subninja would see later values
 
+CC = """#!/bin/sh
+# Not this file again, where PATH has its folder, too.
+path=
+set -f
+IFS=:
+for folder in $PATH; do
+	[ "${folder:-.}/cc" -ef "$0" ] || path=$path:$folder
+done
+PATH=${path#:}
+"""
+
 
 def sources():
     code = sorted(glob.glob("src/**/*.c", recursive=True))
@@ -64,7 +75,7 @@ def edge(target, files, rest):
 
 
 def machine():
-    yield "build/cc", f'#!/bin/sh\nexec {os.environ.get("CC", "cc")} "$@"\n'
+    yield "build/cc", CC + f'exec {os.environ.get("CC", "cc")} "$@"\n'
     for part, names in LIBRARIES.items():
         missing = [name for name in names.split() if subprocess.call(["pkg-config", "--exists", name])]
         if missing and part != "test":

@@ -22,3 +22,6 @@ source='#include <assert.h>
 int main(void) { return 0; }'
 make_program one gcc a.c -o a
 sed -E 's/.*"outcome":"([a-z]*)","kind":"([a-z]*)".*/\1 \2/' events | uniq -c
+# The build's own cc is not what it looks for, where PATH has its folder, too.
+build=$(dirname "$(dirname "$(command -v tarn)")")
+PATH="$build:$PATH" timeout 60 cc --version >/dev/null && echo found
