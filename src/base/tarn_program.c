@@ -20,7 +20,8 @@ struct run {
 	const char *name;
 	int within_ms;
 	pid_t pid;
-	int fd; /* its stderr */
+	int heard; /* of its streams: 1 or 2; the other one goes nowhere */
+	int fd;    /* from there */
 	char said[512];
 	size_t len;
 };
@@ -91,8 +92,9 @@ spawn(struct run *run, const char *const *words, const char *const *variables,
 	memcpy(&argv, &words, sizeof(argv)); /* spawn won't write */
 	posix_spawn_file_actions_init(&files);
 	posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
-	posix_spawn_file_actions_addopen(&files, 1, "/dev/null", O_WRONLY, 0);
-	posix_spawn_file_actions_adddup2(&files, pipe_end, 2);
+	posix_spawn_file_actions_adddup2(&files, pipe_end, run->heard);
+	posix_spawn_file_actions_addopen(
+	    &files, run->heard == 1 ? 2 : 1, "/dev/null", O_WRONLY, 0);
 	posix_spawn_file_actions_addclosefrom_np(&files, 3);
 	sys = posix_spawnp(&run->pid, path, &files, NULL, argv, env);
 	posix_spawn_file_actions_destroy(&files);
@@ -136,18 +138,16 @@ listen_to(struct run *run)
 	}
 }
 
-/* Without "tarn: " in front and the end of the line. */
+/* Without "tarn: " in front. */
 static int
 report(struct run *run, int status, struct error *err)
 {
 	auto_free char *prefix = xasprintf("%s: ", run->name);
 	char *said = run->said;
 
-	said[run->len] = '\0';
-	said[strcspn(said, "\n")] = '\0';
 	if (strncmp(said, prefix, strlen(prefix)) == 0)
 		said += strlen(prefix);
-	if (*said)
+	if (*said && run->heard == 2)
 		return error_set(err, ERROR_USAGE, "%s", said);
 	return error_set(err, ERROR_SYSTEM, "'%s' ended with %s %d", run->name,
 	    WIFSIGNALED(status) ? "signal" : "status",
@@ -160,6 +160,8 @@ await(struct run *run, struct error *err)
 	bool late = listen_to(run) < 0;
 	int status = 0;
 
+	run->said[run->len] = '\0';
+	run->said[strcspn(run->said, "\n")] = '\0';
 	if (late)
 		kill(run->pid, SIGKILL);
 	while (waitpid(run->pid, &status, 0) < 0) {
@@ -176,22 +178,45 @@ await(struct run *run, struct error *err)
 	return status == 0 ? 0 : report(run, status, err);
 }
 
+static int
+run_it(struct run *run, const char *const *words, const char *const *variables,
+    struct error *err)
+{
+	int ends[2], sys;
+
+	run->name = words[0];
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return error_errno(err, "cannot make a pipe");
+	auto_close int in = ends[0];
+	sys = spawn(run, words, variables, ends[1]);
+	close(ends[1]);
+	run->fd = in;
+	if (sys != 0) {
+		errno = sys;
+		return error_errno(err, "cannot run '%s'", run->name);
+	}
+	return await(run, err);
+}
+
 int
 tarn_program_run(const char *const *words, const char *const *variables,
     int within_ms, struct error *err)
 {
-	struct run run = { .name = words[0], .within_ms = within_ms };
-	int ends[2], sys;
+	struct run run = { .within_ms = within_ms, .heard = 2 };
 
-	if (pipe2(ends, O_CLOEXEC) < 0)
-		return error_errno(err, "cannot make a pipe");
-	auto_close int in = ends[0];
-	sys = spawn(&run, words, variables, ends[1]);
-	close(ends[1]);
-	run.fd = in;
-	if (sys != 0) {
-		errno = sys;
-		return error_errno(err, "cannot run '%s'", run.name);
-	}
-	return await(&run, err);
+	return run_it(&run, words, variables, err);
+}
+
+char *
+tarn_program_ask(const char *const *words, int within_ms, struct error *err)
+{
+	static const char *const none[] = { NULL };
+	struct run run = { .within_ms = within_ms, .heard = 1 };
+
+	if (run_it(&run, words, none, err) < 0)
+		return NULL;
+	if (*run.said)
+		return xstrdup(run.said);
+	error_set(err, ERROR_SYSTEM, "'%s' says nothing", run.name);
+	return NULL;
 }

@@ -14,6 +14,11 @@
 int tarn_program_run(const char *const *words, const char *const *variables,
     int within_ms, struct error *err);
 
+/* The same of one that is to say something, as with --version: the first line on its
+ * standard output, which the caller frees. NULL with *err, or if it says nothing. */
+char *tarn_program_ask(
+    const char *const *words, int within_ms, struct error *err);
+
 /* Where that is: the one beside our own file; or just its name. The caller frees it. */
 char *tarn_program_path(const char *name);
 

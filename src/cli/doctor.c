@@ -1,26 +1,17 @@
 #include "cli/doctor.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <ftw.h>
-#include <poll.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/dirs.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "cli/cmd.h"
 #include "cli/format.h"
-
-#define ASK_US 10000000 /* for a program to say its version */
 
 /* ---- what was found ---- */
 
@@ -97,77 +88,6 @@ doctor_mend(struct doctor *doctor, const char *fmt, ...)
 }
 
 /* ---- other programs ---- */
-
-/* What it prints, up to `size` bytes, until its end or for too long. */
-static size_t
-hear(int fd, char *to, size_t size)
-{
-	int64_t end = clock_us() + ASK_US, left;
-	struct pollfd wait = { .fd = fd, .events = POLLIN };
-	size_t got = 0;
-
-	while (got < size && (left = end - clock_us()) > 0) {
-		ssize_t n;
-
-		if (poll(&wait, 1, (int)(left / 1000) + 1) < 1)
-			continue;
-		n = read(fd, to + got, size - got);
-		if (n == 0 || (n < 0 && errno != EINTR))
-			break;
-		got += n > 0 ? (size_t)n : 0;
-	}
-	return got;
-}
-
-static int
-spawn(const char *const *words, int out, pid_t *pid)
-{
-	posix_spawn_file_actions_t files;
-	char *const *argv;
-	int sys;
-
-	memcpy(&argv, &words, sizeof(argv)); /* spawn won't write */
-	posix_spawn_file_actions_init(&files);
-	posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
-	posix_spawn_file_actions_adddup2(&files, out, 1);
-	posix_spawn_file_actions_addopen(&files, 2, "/dev/null", O_WRONLY, 0);
-	posix_spawn_file_actions_addclosefrom_np(&files, 3);
-	sys = posix_spawnp(pid, words[0], &files, NULL, argv, environ);
-	posix_spawn_file_actions_destroy(&files);
-	return sys;
-}
-
-char *
-doctor_ask(const char *const *words, struct error *err)
-{
-	char said[512];
-	int ends[2], status = 0;
-	size_t got;
-	pid_t pid;
-
-	if (pipe2(ends, O_CLOEXEC) < 0) {
-		error_errno(err, "cannot make a pipe");
-		return NULL;
-	}
-	errno = spawn(words, ends[1], &pid);
-	close(ends[1]);
-	if (errno != 0) {
-		error_errno(err, "cannot run '%s'", words[0]);
-		close(ends[0]);
-		return NULL;
-	}
-	got = hear(ends[0], said, sizeof(said) - 1);
-	close(ends[0]);
-	(void)kill(pid, SIGKILL); /* it has ended, or takes too long */
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
-	said[got] = '\0';
-	said[strcspn(said, "\n")] = '\0';
-	if (*said)
-		return xstrdup(said);
-	error_set(err, ERROR_SYSTEM, "'%s' says nothing", words[0]);
-	return NULL;
-}
 
 char *
 doctor_find(const char *name)

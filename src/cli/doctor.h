@@ -40,12 +40,6 @@ void doctor_wrong(struct doctor *doctor, const char *fmt, ...)
     PRINTF_LIKE(2, 3);
 void doctor_mend(struct doctor *doctor, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
-/*
- * The first line that this program prints within some seconds; NULL and *err if
- * there is none. The caller frees it.
- */
-char *doctor_ask(const char *const *words, struct error *err);
-
 /* The program of this name on PATH. NULL: there is none. The caller frees it. */
 char *doctor_find(const char *name);
 

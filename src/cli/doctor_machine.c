@@ -231,7 +231,7 @@ is_other(struct doctor *doctor, const char *name, const char *path)
 	const char *const words[] = { path, "--version", NULL };
 	auto_free char *ours = xasprintf("%s %s", name, TARN_VERSION);
 	struct error err = { 0 };
-	auto_free char *says = doctor_ask(words, &err);
+	auto_free char *says = tarn_program_ask(words, TARN_PROGRAM_MS, &err);
 
 	if (!says) {
 		doctor_wrong(doctor, "%s", err.text);

@@ -29,6 +29,7 @@ chmod 755 d/daemon
 echo x >d/daemon/damaged/0000000000000001
 echo x >d/.tarn-left && touch -d '2 days ago' d/.tarn-left
 printf '#!/bin/sh\necho tarn-exec 0.0.9\n' >wrap/tarn-exec
+printf '#!/bin/sh\necho tarnd\nexit 3\n' >wrap/tarnd
 printf '#!/bin/sh\n' >wrap/ccache
 chmod 755 wrap/* && chmod 644 c/tarn/tarn.json
 ln -s ccache wrap/gcc
