@@ -136,8 +136,7 @@ item_write(struct sink *base, const void *data, size_t size, struct error *err)
 {
 	struct item *item = item_of(base);
 	struct reading *reading = item->reading;
-
-	int rc = 0;
+	int rc;
 
 	item->size += size;
 	if (reading->loc)
@@ -602,15 +601,13 @@ ask_each(struct client *client, struct far *far,
 	for (size_t i = 0; i < request->n_keys && rc == 0; i++) {
 		struct error why = { 0 };
 		struct key key;
-		enum outcome outcome = HIT;
+		enum outcome outcome = FAILED;
 
 		rc = channel_key(request->keys[i], &key, err);
 		if (here[i] && fn != location_remove)
 			outcome = HIT;
 		else if (rc == 0 && failure.kind == ERROR_NONE)
 			outcome = ask_far(loc, fn, &key, &failure, &why);
-		else
-			outcome = FAILED;
 		if (here[i] && outcome == MISS)
 			outcome = HIT;
 		if (rc == 0)

@@ -160,14 +160,18 @@ told_run(struct job *job, struct trace *trace, struct error *err)
 
 	if (good && !tools->plain.lists) {
 		tools->list = make_list(list, sizeof(list));
-		if (tools->list >= 0)
-			trace->argv = words = add_list(action->words, list);
+		if (tools->list >= 0) {
+			words = add_list(action->words, list);
+			trace->argv = words;
+		}
 	}
 	if (good && tools->plain.assembles && !tools->is_clang) {
 		tools->assembled = make_list(file, sizeof(file));
 		snprintf(word, sizeof(word), "-Wa,--MD,%s", file);
-		if (tools->assembled >= 0)
-			trace->argv = more = add_words(trace->argv, assembled);
+		if (tools->assembled >= 0) {
+			more = add_words(trace->argv, assembled);
+			trace->argv = more;
+		}
 	}
 	if (good)
 		look_ahead(tools, job);

@@ -517,7 +517,8 @@ tags_write(struct s3 *s3, const char *name, const struct s3_tags *tags,
 	};
 
 	s3_tags_format(tags, &text);
-	in = call.in = source_memory(text.data, text.len);
+	in = source_memory(text.data, text.len);
+	call.in = in;
 	digest_bytes(&call.payload, text.data, text.len);
 	s3_run(bucket_of(s3), &call, 1);
 	if (call.http.result == 0 && call.http.status == 204)
