@@ -242,11 +242,15 @@ def test_a_process_of_the_inner_outlives_it(p):
 
 def test_the_inner_is_killed(p):
     p.write("a.c", "int a;\n")
-    child = p.spawn(["sh", "-c", f"{p.program} sleep 20; echo $?; {p.program} gcc -c a.c"])
-    time.sleep(0.7)
-    listing = os.popen("ps -eo pid,ppid,args").read().splitlines()
-    mine = [int(line.split()[0]) for line in listing if f"{p.program} sleep 20" in line and "sh -c" not in line]
-    equal(len(mine), 1, listing)
+    child = p.spawn(["sh", "-c", f"{p.program} sleep 20.11; echo $?; {p.program} gcc -c a.c"])
+
+    def processes(words):
+        lines = [line.split(None, 1) for line in os.popen("ps -eo pid,args").read().splitlines()]
+        return [int(pid) for pid, args in lines if args.strip() == words]
+
+    p.gone(60, lambda: processes("sleep 20.11"))
+    mine = processes(f"{p.program} sleep 20.11")
+    equal(len(mine), 1)
     os.kill(mine[0], signal.SIGKILL)
     out, err = child.communicate(timeout=30)
     equal((child.returncode, out.splitlines()[-1:]), (0, [b"137"]))

@@ -535,13 +535,13 @@ def test_waits_for_nobody(server, folder):
     try:
         began = time.monotonic()
         text = tarn(server, there, "read", key, status=None)
-        assert "nothing moved for 1 s" in text and time.monotonic() - began < 9, (text, time.monotonic() - began)
+        assert "nothing moved for 1 s" in text and time.monotonic() - began < 60, (text, time.monotonic() - began)
     finally:
         os.kill(server.osd.pid, signal.SIGCONT)
     assert tarn(server, place(server, "hang"), "read", key) == "hanging"
     began = time.monotonic()
     text = tarn(server, place(server, "hang", port=free_port()), "read", key, status=None)
-    assert "onnect" in text and time.monotonic() - began < 9, text
+    assert "onnect" in text and time.monotonic() - began < 60, text
 
 
 def forever(head, part):

@@ -160,7 +160,7 @@ def test_agent(server, folder):
         deaf.listen()
         write(f"{folder}/config", "Host *\n  IdentityFile /nowhere\n")
         refused(server, folder, url + "&timeout=1", "agent", env={"SSH_AUTH_SOCK": f"{folder}/deaf"})
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 60
 
 
 def test_hosts(server, folder):
@@ -354,7 +354,7 @@ def test_stopped_server(server, folder):
         try:
             began = time.monotonic()
             refused(server, folder, url + "&timeout=1&connect_timeout=1", "no answer in time")
-            assert time.monotonic() - began < 10
+            assert time.monotonic() - began < 60
         finally:
             child.send_signal(signal.SIGCONT)
         put(server, folder, url)

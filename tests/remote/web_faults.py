@@ -248,6 +248,6 @@ def test_gives_up_after_a_total_time(server, folder):
             fill.append(s)
         run = tarn(folder, f"http://127.0.0.1:{door.getsockname()[1]}/x", "read", HELLO_KEY, program="build/tarn")
         must(run, 1, "cannot GET")
-        assert run.seconds < 9, run
+        assert run.seconds < 60, run
         for s in fill:
             s.close()
