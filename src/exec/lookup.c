@@ -29,6 +29,7 @@ struct search {
 	size_t count;
 	struct candidate candidate[TRIED];
 	size_t candidates, asked; /* the first ones were asked for */
+	bool explained;           /* why it misses, if it does */
 };
 
 /* Or there are too many. */
@@ -106,6 +107,15 @@ add_candidate(struct search *search, struct candidate *candidate)
 	    (struct path_set_item){ .data = BUF_INIT, .hint = BUF_INIT };
 }
 
+/* The most recent set is that of the run which is nearest to this one. */
+static void
+explain(struct search *search, const char *why)
+{
+	if (!search->explained)
+		job_reason(search->job, "%s", why);
+	search->explained = true;
+}
+
 /* 1: there is a record. Else, if somebody far away may have it, it is a candidate. */
 static int
 try_set(struct search *search, struct candidate *candidate)
@@ -130,12 +140,12 @@ try_set(struct search *search, struct candidate *candidate)
 		job->has_shown = true;
 		if (job->tree->reach != REACH_FAR)
 			found = fetch_record(job, &look.fingerprint);
-		job_reason(job, "%s",
+		explain(search,
 		    look.reason[0]
 		        ? look.reason
 		        : "the record of this state is gone, or never was");
 	} else if (outcome == MISS)
-		job_reason(job, "%s", look.reason);
+		explain(search, look.reason);
 	else
 		job_note(job, "%s", err.text);
 	look_release(&look);
@@ -512,6 +522,7 @@ lookup(struct job *job)
 
 	search.job = job;
 	search.count = search.candidates = search.asked = 0;
+	search.explained = false;
 	job_reason(job,
 	    "this command, its sources and its place in the "
 	    "project are new");

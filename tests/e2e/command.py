@@ -72,6 +72,16 @@ def test_cp_a_tree(p):
     p.step("miss", "cp -r from to")
 
 
+def test_reason_is_that_of_the_nearest_run(p):
+    """Of several path sets the most recent one says what is different."""
+    for name in "a", "b":
+        p.write(name, name)
+        p.write("choice", f"{name}\n")
+        p.step("miss", sh("read which <choice; cat $which >out"))
+    p.write("b", "other")
+    equal(p.step("miss", sh("read which <choice; cat $which >out")).event["reason"], "'b' changed")
+
+
 def test_python(p):
     need("python3")
     p.write("gen.py", "import json\nfrom part import part\njson.dump(part(), open('out.json', 'w'))\nprint('made')\n")
