@@ -31,7 +31,7 @@ format_size(struct buf *to, uint64_t bytes)
 	size_t unit = 0;
 
 	if (bytes < 1024) {
-		buf_addf(to, "%" PRIu64, bytes);
+		buf_addf(to, "%" PRIu64 " B", bytes);
 		return;
 	}
 	for (; number >= 1024 && units[unit + 1]; unit++)

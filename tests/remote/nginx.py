@@ -153,7 +153,7 @@ def test_lays_out_what_bazel_reads(server, folder):
     assert HELLO_KEY.encode() in must(tarn(folder, url(server), "ls")).out
     os.utime(f"{server.www}/lake/cas/{'0' * 64}", (1, 1))
     run = must(tarn(folder, url(server), "gc", "--max-age", "1 d"))
-    assert b"removed 1 entry, 5; kept 1 entry" in run.out, run
+    assert b"removed 1 entry, 5 B; kept 1 entry" in run.out, run
     run = must(tarn(folder, url(server, "unlisted"), "gc", "--max-age", "1 d"))
     assert b"left as it is: the server doesn't list what it has" in run.out, run
 
