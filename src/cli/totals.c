@@ -237,20 +237,36 @@ latency(const struct totals_location *loc)
 	return requests ? loc->us / requests : 0;
 }
 
+/* Of the longest name: by default that is a path. */
+static int
+name_width(const struct totals *totals)
+{
+	size_t width = 24;
+
+	for (size_t i = 0; i < totals->location_count; i++) {
+		size_t len = strlen(totals->locations[i].name);
+
+		width = len > width ? len : width;
+	}
+	return width < 100 ? (int)width : 100;
+}
+
 static void
 text_of_locations(const struct totals *totals, struct buf *to)
 {
+	int width = name_width(totals);
+
 	if (totals->location_count)
-		buf_addf(to, "\n%-24s %9s %9s %9s %9s %12s\n", "location",
+		buf_addf(to, "\n%-*s %9s %9s %9s %9s %12s\n", width, "location",
 		    "reads", "hits", "writes", "errors", "latency");
 	for (size_t i = 0; i < totals->location_count; i++) {
 		const struct totals_location *loc = &totals->locations[i];
 
 		buf_addf(to,
-		    "%-24s %9" PRIu64 " %9" PRIu64 " %9" PRIu64 " %9" PRIu64
+		    "%-*s %9" PRIu64 " %9" PRIu64 " %9" PRIu64 " %9" PRIu64
 		    " %9.2f ms\n",
-		    loc->name, loc->reads, loc->hits, loc->writes, loc->errors,
-		    (double)latency(loc) / 1000);
+		    width, loc->name, loc->reads, loc->hits, loc->writes,
+		    loc->errors, (double)latency(loc) / 1000);
 	}
 }
 
