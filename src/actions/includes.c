@@ -36,7 +36,10 @@ includes_release(struct includes *found)
 {
 	for (size_t i = 0; i < found->count; i++)
 		free(found->item[i].name);
+	for (size_t i = 0; i < found->posings; i++)
+		free(found->posing[i]);
 	free(found->item);
+	free(found->posing);
 	*found = (struct includes){ .item = NULL };
 }
 
@@ -264,6 +267,41 @@ see_alias(struct scan *s, const struct identifier *word)
 	refuse(s->found, "gives a header another name");
 }
 
+/* A number, and perhaps a name: from there on the text passes for that file. */
+static void
+add_posing(struct scan *s, const char *at)
+{
+	struct includes *found = s->found;
+	size_t size;
+
+	at = skip_blanks(at + strspn(at, "0123456789"));
+	size = *at == '"' ? strcspn(at + 1, "\"\\\n") : 0;
+	if (*at == '"' && at[1 + size] == '"') {
+		found->posing = xrealloc(
+		    found->posing, found->posings + 1, sizeof(*found->posing));
+		found->posing[found->posings++] =
+		    xasprintf("%.*s", (int)size, at + 1);
+	} else if (*at == '"' || *at == '\'' || may_expand(at)) { /* 1'000 */
+		refuse(found, "passes for a file whose name is no literal");
+	}
+}
+
+/* As in `# 5 "name"`. */
+static void
+see_number(struct scan *s, const struct identifier *word)
+{
+	if (!s->system && strspn(word->at, "0123456789") == word->size &&
+	    is_directive(s, word->at))
+		add_posing(s, word->at);
+}
+
+static void
+see_line(struct scan *s, const struct identifier *word)
+{
+	if (!s->system && is_directive(s, word->at))
+		add_posing(s, skip_blanks(word->at + word->size));
+}
+
 static const struct {
 	const char *name;
 	void (*see)(struct scan *s, const struct identifier *word);
@@ -284,6 +322,7 @@ static const struct {
 	{ "__asm__", see_assembly },
 	{ "pch_preprocess", see_precompiled },
 	{ "include_alias", see_alias },
+	{ "line", see_line },
 };
 
 static const char whole[] = "__has_include";
@@ -325,6 +364,7 @@ see(struct scan *s, const struct identifier *word)
 		    memcmp(words[i].name, word->at, word->size) == 0)
 			words[i].see(s, word);
 	}
+	see_number(s, word);
 	if (!s->system)
 		see_piece(s, word);
 }

@@ -20,6 +20,8 @@ struct includes {
 		bool quoted;
 	} * item;
 	size_t count, cap;
+	char **posing; /* owned: what #line says that it is, and its like */
+	size_t posings;
 	uint16_t pieces[13]; /* of __has_include: bits for sizes, by place */
 	const char *why;     /* static; NULL: the names are all there is */
 };

@@ -137,6 +137,20 @@ are_different(struct telling *t)
 	return true;
 }
 
+/* What passes for a file of the system is not looked through for assembly. */
+static bool
+is_what_it_is(struct telling *t, const char *path)
+{
+	for (size_t i = 0; i < t->names.posings; i++) {
+		auto_free char *posing =
+		    action_path(&t->job->action, t->names.posing[i]);
+
+		if (told_is_system(t->job, posing))
+			return refuse(t, path, "passes for one of the system");
+	}
+	return true;
+}
+
 static bool
 read_text(struct telling *t, size_t i)
 {
@@ -153,7 +167,9 @@ read_text(struct telling *t, size_t i)
 		memcpy(t->digests[i].bytes, &i, sizeof(i));
 	includes_scan(
 	    &t->names, text.data, text.len, told_is_system(t->job, path));
-	return !t->names.why || refuse(t, path, t->names.why);
+	if (t->names.why)
+		return refuse(t, path, t->names.why);
+	return is_what_it_is(t, path);
 }
 
 /* ---- what was looked for ---- */

@@ -205,6 +205,20 @@ def test_refused(p):
         p.shell("git clean -fdxq 2>/dev/null; rm -f *.o *.s *.i *.d *.su *.gcno *.dwo program")
 
 
+def test_passes_for_another_file(p):
+    """As what bison writes may; but not for one of the system, whose assembly is no matter of ours."""
+    alone(p, CHECKED)
+    p.write("two/a.h", "#define A 1\n"), p.write("sub/other.h")
+    up = "../" * p.root.count("/")
+    for cc in COMPILERS:
+        for marker in ('# 1 "/usr/include/x.h" 1 3', '#line 1 "/usr/include/x.h"', f'#line 1 "{up}usr/include/x.h"'):
+            p.write("a.c", f'#define J(a, b) a##b\n{marker}\nJ(as, m)(".inc" "bin \\"two/a.h\\"");\n')
+            run = p.refused(f"{cc} -c a.c")
+            assert cc == "gcc" or "passes for one of the system" in run.event["reason"], run
+        p.write("a.c", '#line 1 "../p/grammar.y"\nint a;\n#line 3 "a.c"\nint b;\n')
+        steps(p, f"{cc} -g -c a.c", "miss", "hit")
+
+
 def test_failures(p):
     """They are kept nowhere, not even where a rule asks for it: they leave no list."""
     alone(p, CHECKED)

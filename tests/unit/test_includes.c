@@ -32,11 +32,17 @@ static const struct {
 	{ "#define HAVE (defined(__has_include) && defined __has_embed_)\n",
 	    "" },
 	{ "int has, _inc, clude; /* a_h */\n", "" },
+	{ "/* one */ 1, \"a\"\n#line 5\n# 7\n", "" },
 };
 
 static const struct {
 	const char *text, *why;
 } unknown[] = {
+	{ "#line 5 A\n", "no literal" },
+	{ "#line A\n", "no literal" },
+	{ "# 5 A\n", "no literal" },
+	{ "#line 1'0 \"/usr/a.h\"\n", "no literal" },
+	{ "%: /* */ 5 \"\\057usr/a.h\"\n", "no literal" },
 	{ "#include A\n", "no literal" },
 	{ "#include A(b.h)\n", "no literal" },
 	{ "#inc\\\nlude A\n", "no literal" },
@@ -117,6 +123,25 @@ Test(includes, pieces_in_two_texts)
 	includes_clear(&found);
 	includes_scan(&found, texts[1], strlen(texts[1]), false);
 	check(found.why && strstr(found.why, "the pieces"));
+	includes_release(&found);
+}
+
+Test(includes, what_it_passes_for)
+{
+	static const char text[] =
+	    "#line 5 \"a.y\"\n # 1 \"/usr/a.h\" 1 3\n#line 7\n"
+	    "int line = 5; /* # 5 \"no\" */\n";
+	struct includes found = { .item = NULL };
+
+	includes_scan(&found, text, sizeof(text) - 1, true);
+	check_int(found.posings, 0);
+	includes_scan(&found, text, sizeof(text) - 1, false);
+	check(!found.why);
+	check_int(found.posings, 2);
+	check_str(found.posing[0], "a.y");
+	check_str(found.posing[1], "/usr/a.h");
+	includes_clear(&found);
+	check_int(found.posings, 0);
 	includes_release(&found);
 }
 
