@@ -137,9 +137,29 @@ are_different(struct telling *t)
 	return true;
 }
 
-/* What passes for a file of the system is not looked through for assembly. */
+/* A file that warnings may quote, if it is there. */
 static bool
-is_what_it_is(struct telling *t, const char *path)
+add_quoted(struct telling *t, const char *path)
+{
+	struct touched *item = trace_touch(t->trace, path);
+	struct stat st;
+
+	if (item->facets & (FACET_CONTENT | FACET_ABSENT))
+		return true;
+	if (stat(item->path, &st) == 0) {
+		add_links(t, path);
+		return add_input(t, path);
+	}
+	if (errno != ENOENT && errno != ENOTDIR)
+		return refuse(t, item->path, "can't be looked for");
+	item->facets |= FACET_ABSENT;
+	return true;
+}
+
+/* gcc takes the lines in its warnings from the file that a text passes for. What
+ * passes for one of the system is not looked through for assembly. */
+static bool
+add_posings(struct telling *t, const char *path)
 {
 	for (size_t i = 0; i < t->names.posings; i++) {
 		auto_free char *posing =
@@ -147,6 +167,8 @@ is_what_it_is(struct telling *t, const char *path)
 
 		if (told_is_system(t->job, posing))
 			return refuse(t, path, "passes for one of the system");
+		if (!add_quoted(t, posing))
+			return false;
 	}
 	return true;
 }
@@ -169,7 +191,7 @@ read_text(struct telling *t, size_t i)
 	    &t->names, text.data, text.len, told_is_system(t->job, path));
 	if (t->names.why)
 		return refuse(t, path, t->names.why);
-	return is_what_it_is(t, path);
+	return add_posings(t, path);
 }
 
 /* ---- what was looked for ---- */

@@ -219,6 +219,23 @@ def test_passes_for_another_file(p):
         steps(p, f"{cc} -g -c a.c", "miss", "hit")
 
 
+def test_warnings_quote_another_file(p):
+    """gcc shows the lines of the file that #line names."""
+    alone(p, CHECKED)
+    p.write("a.c", '#line 1 "g.y"\nstatic int f(void) { int unused; return 0; }\n')
+    for cc in COMPILERS:
+        for text in "the first text", "another text", None:
+            if text:
+                p.write("g.y", text + "\n")
+            else:
+                p.remove("g.y")
+            run = steps(p, f"{cc} -Wall -c a.c", "miss", "hit")
+            assert cc == "clang" or ((text or "").encode() in run.err) and b"warning" in run.err, run
+        p.write("g.y", "the first text\n")
+        steps(p, f"{cc} -Wall -c a.c", "hit")
+        p.remove("g.y")
+
+
 def test_failures(p):
     """They are kept nowhere, not even where a rule asks for it: they leave no list."""
     alone(p, CHECKED)
