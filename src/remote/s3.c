@@ -364,20 +364,19 @@ write_look(struct write *w, struct error *err)
 static enum outcome
 write_one(struct write *w, struct error *err)
 {
-	auto_s3_call call = { 0 };
 	enum outcome there = write_look(w, err);
 
 	if (there != MISS)
 		return there == HIT ? KEPT : FAILED;
 	if (is_large(w->s3, w->in))
 		return write_parts(w, err);
-	w->call = &call;
 	if (write_prepare(w, err) < 0)
 		return FAILED;
-	s3_run(bucket_of(w->s3), &call, 1);
+	s3_run(bucket_of(w->s3), w->call, 1);
 	if (!is_plain(w))
 		return write_outcome(w, err);
 	w->s3->plain = true;
+	s3_call_release(w->call);
 	if (source_rewind(w->in, err) < 0)
 		return FAILED;
 	return write_one(w, err);
@@ -393,7 +392,8 @@ static enum outcome
 s3_write(struct location *loc, const struct key *key, struct source *in,
     enum write_mode mode, struct error *err)
 {
-	struct write w = { .key = key, .in = in, .mode = mode };
+	auto_s3_call call = { 0 };
+	struct write w = { .key = key, .in = in, .mode = mode, .call = &call };
 	enum outcome outcome;
 
 	if (in->size > s3_limit(loc)) {
