@@ -467,12 +467,14 @@ handle_read(struct client *client, struct far *far,
 
 /* ---- writing ---- */
 
-/* All bytes of one item; -1: the connection is of no use any more. */
+/* All bytes of one item: 1; 0: they can't be kept, and *why; -1: the connection is of
+ * no use any more. */
 static int
 receive_value(struct client *client, size_t item, uint64_t size,
-    struct uploading *up, struct error *why, bool *lost, struct error *err)
+    struct uploading *up, struct error *why, struct error *err)
 {
 	struct channel_frame frame;
+	int kept = 1;
 
 	while (size > 0) {
 		int rc = channel_next(client->channel, &frame, soon(), err);
@@ -485,11 +487,11 @@ receive_value(struct client *client, size_t item, uint64_t size,
 			    "expected %llu bytes more of a value",
 			    (unsigned long long)size);
 		size -= frame.size;
-		if (!*lost &&
+		if (kept &&
 		    parcel_add(&up->writer, frame.data, frame.size, why) < 0)
-			*lost = true;
+			kept = 0;
 	}
-	return 0;
+	return kept;
 }
 
 static int
@@ -497,16 +499,15 @@ write_one(struct client *client, size_t item, uint64_t size,
     struct uploading *up, struct error *err)
 {
 	struct error why = { 0 };
-	bool lost = false;
-	int rc = receive_value(client, item, size, up, &why, &lost, err);
+	int rc = receive_value(client, item, size, up, &why, err);
 
-	if (rc < 0 || lost)
+	if (rc <= 0)
 		uploads_forget(up);
 	else if (uploads_add(up, &why) < 0)
-		lost = true;
+		rc = 0;
 	if (rc < 0)
 		return -1;
-	return answer(client, item, lost ? FAILED : STORED, &why, err);
+	return answer(client, item, rc > 0 ? STORED : FAILED, &why, err);
 }
 
 /* Its bytes came with the request. */
@@ -691,10 +692,9 @@ handle_expect(struct client *client, struct far *far,
 static void
 say_what_waits(struct error *why)
 {
-	struct error about = { 0 };
-
 	for (struct far *far = far_next(NULL); far; far = far_next(far)) {
 		struct uploads_sum sum = uploads_sum(far);
+		struct error about;
 
 		if (sum.count == 0)
 			continue;
