@@ -352,3 +352,26 @@ config_default_location(const char *tarn_dir)
 	loc->max_size = CONFIG_LAKE_SIZE;
 	return loc;
 }
+
+static bool
+is_default_lake(const Tarn__Location *loc, const char *tarn_dir)
+{
+	size_t size = strlen(tarn_dir);
+	const char *rest = loc->place + size;
+
+	if (strcmp(loc->kind, "disk") != 0 ||
+	    strncmp(loc->place, tarn_dir, size) != 0)
+		return false;
+	return strcmp(rest, "/lake") == 0 || strcmp(rest, "/lake/") == 0;
+}
+
+void
+config_limit_default(Tarn__Location *loc, const char *tarn_dir)
+{
+	if (!loc->max_size && is_default_lake(loc, tarn_dir))
+		loc->max_size = CONFIG_LAKE_SIZE;
+	for (size_t i = 0; i < loc->n_levels; i++)
+		config_limit_default(loc->levels[i]->location, tarn_dir);
+	for (size_t i = 0; i < loc->n_members; i++)
+		config_limit_default(loc->members[i], tarn_dir);
+}

@@ -86,4 +86,7 @@ int config_find(const char *tarn_dir, const char *root, const char *file,
 /* The lake in TARN_DIR. Free with tarn__location__free_unpacked(x, NULL). */
 Tarn__Location *config_default_location(const char *tarn_dir);
 
+/* That lake has the same size, unless one is given, wherever it is in the tree. */
+void config_limit_default(Tarn__Location *loc, const char *tarn_dir);
+
 #endif

@@ -265,6 +265,7 @@ config_json_in_force(struct config_json *json, const char *tarn_dir,
 		return -1;
 	if (!json->config->locations)
 		json->config->locations = config_default_location(tarn_dir);
+	config_limit_default(json->config->locations, tarn_dir);
 	return 0;
 }
 

@@ -155,19 +155,20 @@ static struct location *
 open_tree(struct job *job, struct error *err)
 {
 	const char *tiers = getenv("TARN_TIERS");
-	Tarn__Location *expression = NULL;
-	struct location *tree;
+	Tarn__Location *own = NULL, *expression;
+	struct location *tree = NULL;
 
 	if (tiers && *tiers)
-		expression = location_from_tiers(tiers, job->cwd, err);
+		expression = own = location_from_tiers(tiers, job->cwd, err);
 	else if (job->config && job->config->locations)
-		return location_open(job->config->locations, err);
+		expression = job->config->locations;
 	else
-		expression = config_default_location(job->tarn_dir);
-	if (!expression)
-		return NULL;
-	tree = location_open(expression, err);
-	tarn__location__free_unpacked(expression, NULL);
+		expression = own = config_default_location(job->tarn_dir);
+	if (expression) {
+		config_limit_default(expression, job->tarn_dir);
+		tree = location_open(expression, err);
+	}
+	tarn__location__free_unpacked(own, NULL);
 	return tree;
 }
 

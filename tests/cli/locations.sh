@@ -28,3 +28,5 @@ X
 rm tarn.json
 tarn locations; echo "status $?"
 tarn locations x; echo "status $?"
+echo "the lake in TARN_DIR has its size wherever it is named:"
+TARN_TIERS="$TARN_DIR/lake,$PWD/one" tarn locations | plain
