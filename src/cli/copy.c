@@ -20,9 +20,10 @@
 #include "locations/collect.h"
 #include "store/index.h"
 
-#define BATCH 64
-#define IN_MEMORY ((size_t)256 << 10) /* of one value, in bytes */
-#define GIVE_UP 16                    /* failures in a row */
+#define BATCH 256
+#define IN_MEMORY ((size_t)256 << 10)    /* of one value, in bytes */
+#define BATCH_MEMORY ((uint64_t)8 << 20) /* of a batch */
+#define GIVE_UP 16                       /* failures in a row */
 
 enum pass { BLOBS, RECORDS, PATH_SETS_LAST, PASSES };
 
@@ -41,10 +42,12 @@ struct copy {
 	struct piece piece[BATCH];
 	struct location_write_request write[BATCH];
 	size_t count;
+	uint64_t held; /* bytes that these have in memory */
 
 	struct location_entry found[BATCH]; /* blobs to be looked for there */
 	size_t waiting;
-	bool has_index; /* the source, as far as was seen with the blobs */
+	uint64_t expected; /* bytes that they will have in memory */
+	bool has_index;    /* the source, as far as was seen with the blobs */
 
 	uint64_t blobs, values, bytes; /* copied */
 	uint64_t there, declined, damaged, incomplete, failed;
@@ -147,7 +150,14 @@ flush(struct copy *copy)
 		spool_release(&copy->piece[i].spool);
 	}
 	copy->count = 0;
+	copy->held = 0;
 	location_collect_over(copy->to, false);
+}
+
+static uint64_t
+in_memory(uint64_t size)
+{
+	return size < IN_MEMORY ? size : IN_MEMORY;
 }
 
 /* The next to be written, from what its spool has got. */
@@ -159,7 +169,8 @@ push(struct copy *copy, const struct key *key, enum write_mode mode)
 	copy->write[copy->count++] = (struct location_write_request){
 		.key = *key, .in = spool_source(&piece->spool), .mode = mode
 	};
-	if (copy->count == BATCH)
+	copy->held += in_memory(piece->spool.size);
+	if (copy->count == BATCH || copy->held >= BATCH_MEMORY)
 		flush(copy);
 }
 
@@ -261,15 +272,17 @@ bring(struct copy *copy)
 	if (copy->waiting > 0)
 		copy_blobs(copy, copy->found, copy->waiting);
 	copy->waiting = 0;
+	copy->expected = 0;
 }
 
 static void
 take_blob(struct copy *copy, const struct location_entry *entry)
 {
-	if (copy->waiting == BATCH ||
+	if (copy->waiting == BATCH || copy->expected >= BATCH_MEMORY ||
 	    (copy->waiting > 0 && copy->found[0].leaf != entry->leaf))
 		bring(copy);
 	copy->found[copy->waiting++] = *entry;
+	copy->expected += in_memory(entry->size);
 }
 
 /* ---- the index ---- */
