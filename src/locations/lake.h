@@ -198,6 +198,14 @@ int lake_lock(struct lake *lake, struct error *err);
 bool lake_is_collected(struct lake *lake);
 
 /*
+ * Something in `.tmp` that is old: a file, an empty folder, or one that held a batch
+ * of values on its way (src/remote/scp_batch.c), with all that is in it. 0, or -1 and
+ * errno.
+ */
+#define LAKE_BATCH_NAME 16 /* letters, and nothing else */
+int lake_remove_left(int at, const char *path);
+
+/*
  * Remove what was left in `.tmp/` more than an hour before `now` by those who were
  * killed. The second does so if nobody did within a day, and once for each *lake.
  */

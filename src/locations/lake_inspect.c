@@ -413,7 +413,7 @@ check_left(struct check *check, const char *path, const char *name,
 	if (time(NULL) - st->st_mtime > LEFT_SECONDS)
 		tell_tried(check, path, "left by a process that was killed",
 		    "nothing that is older than an hour",
-		    check->mend ? remove(path) : 0);
+		    check->mend ? lake_remove_left(AT_FDCWD, path) : 0);
 }
 
 static void

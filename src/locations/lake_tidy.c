@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -222,6 +223,48 @@ lake_collect(struct lake *lake, const struct lake_collect *collect,
 
 /* ---- what the dead left ---- */
 
+#define DEEPEST 40 /* folders in one another: more than any layout has */
+
+static void
+empty_folder(int at, const char *name, int depth)
+{
+	int fd =
+	    openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+	struct dirent *entry;
+
+	while (dir && (entry = readdir(dir))) {
+		const char *inner = entry->d_name;
+
+		if (strcmp(inner, ".") == 0 || strcmp(inner, "..") == 0 ||
+		    unlinkat(fd, inner, 0) == 0 || depth == DEEPEST)
+			continue;
+		empty_folder(fd, inner, depth + 1);
+		(void)unlinkat(fd, inner, AT_REMOVEDIR);
+	}
+	if (dir)
+		closedir(dir);
+	else if (fd >= 0)
+		close(fd);
+}
+
+int
+lake_remove_left(int at, const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	const char *name = slash ? slash + 1 : path;
+	bool batch = strlen(name) == LAKE_BATCH_NAME &&
+	    strspn(name, "abcdefghijklmnopqrstuvwxyz") == LAKE_BATCH_NAME;
+
+	if (unlinkat(at, path, 0) == 0)
+		return 0;
+	if (errno != EISDIR)
+		return -1;
+	if (batch)
+		empty_folder(at, path, 0);
+	return unlinkat(at, path, AT_REMOVEDIR);
+}
+
 void
 lake_sweep(struct lake *lake, time_t now)
 {
@@ -236,10 +279,8 @@ lake_sweep(struct lake *lake, time_t now)
 		        AT_SYMLINK_NOFOLLOW) < 0 ||
 		    now - st.st_mtime <= SWEEP_AGE || entry->d_name[0] == '.')
 			continue;
-		if (S_ISREG(st.st_mode))
-			(void)unlinkat(dirfd(dir), entry->d_name, 0);
-		else if (S_ISDIR(st.st_mode)) /* if it is empty */
-			(void)unlinkat(dirfd(dir), entry->d_name, AT_REMOVEDIR);
+		if (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode))
+			(void)lake_remove_left(dirfd(dir), entry->d_name);
 	}
 	if (dir)
 		closedir(dir);

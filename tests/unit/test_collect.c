@@ -378,7 +378,10 @@ Test(disk, sweeps_once_a_day)
 	subject_shell(&s,
 	    "cd a/.tmp && echo >old && touch -d '2 hours ago' old &&"
 	    " echo >young && mkdir empty folder && echo >folder/f && touch -d "
-	    "'2 days ago' empty folder");
+	    "'2 days ago' empty folder;"
+	    " mkdir -p abcdefghijklmnop/58/x bcdefghijklmnopq/59;"
+	    " echo >abcdefghijklmnop/58/91; ln -s ../folder abcdefghijklmnop/l;"
+	    " touch -d '2 hours ago' abcdefghijklmnop");
 	reopen(&s, "disk(a)");
 	fill(s.loc, 1, 2); /* the lake is new */
 	check_int(subject_shell(&s, "test -e a/.tmp/old"), 0);
@@ -388,9 +391,9 @@ Test(disk, sweeps_once_a_day)
 	reopen(&s, "disk(a)");
 	fill(s.loc, 3, 4);
 	check_int(subject_shell(&s,
-	              "test ! -e a/.tmp/old -a ! -e a/.tmp/empty -a -e "
-	              "a/.tmp/young -a -e"
-	              " a/.tmp/folder"),
+	              "cd a/.tmp; test ! -e old -a ! -e empty -a -e young -a "
+	              "-e folder/f -a ! -e abcdefghijklmnop &&"
+	              " rmdir bcdefghijklmnopq/59 bcdefghijklmnopq"),
 	    0);
 	subject_shell(&s, "cd a/.tmp; touch -d '2 hours ago' young");
 	reopen(&s, "disk(a)");
