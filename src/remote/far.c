@@ -1,5 +1,7 @@
 #include "remote/far.h"
 
+#include <string.h>
+
 #include "base/mem.h"
 
 char *
@@ -8,6 +10,15 @@ far_path(const struct far *far, const char *path)
 	if (!*path)
 		return xstrdup(*far->root ? far->root : "/");
 	return xasprintf("%s/%s", far->root, path);
+}
+
+struct far_file *
+far_files(size_t count)
+{
+	struct far_file *files = xrealloc(NULL, count, sizeof(*files));
+
+	memset(files, 0, count * sizeof(*files));
+	return files;
 }
 
 enum outcome

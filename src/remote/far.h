@@ -40,7 +40,8 @@ struct far_file {
 	int64_t atime, mtime; /* of a touch; -1: as it is */
 };
 
-#define FAR_AT_ONCE 64 /* files in one request, at most */
+#define FAR_AT_ONCE 64 /* files in one request, at most, unless .. */
+#define FAR_MANY 256 /* .. `many` of the kind says more, but never than this */
 
 /* What a new file or folder is to be like. */
 struct far_dress {
@@ -58,6 +59,8 @@ struct far {
 typedef int far_list_fn(void *arg, const char *hex, const struct far_stat *st);
 
 struct far_kind {
+	size_t many; /* files that stat, write, publish and move take at most */
+
 	void (*stat)(struct far *far, struct far_file *files, size_t count);
 	void (*read)(struct far *far, struct far_file *files, size_t count);
 
@@ -67,6 +70,14 @@ struct far_kind {
 	 */
 	void (*write)(struct far *far, struct far_file *files, size_t count,
 	    const struct far_dress *dress);
+
+	/*
+	 * Optional, where it costs less: write() and move() of many, none of which
+	 * replaces another, into folders that are made like `folder`. HIT, KEPT, or
+	 * MISS: of this one nothing came, and it is to go the other way.
+	 */
+	void (*publish)(struct far *far, struct far_file *files, size_t count,
+	    const struct far_dress *dress, const struct far_dress *folder);
 
 	/*
 	 * At once; nobody sees the file in part or, if it replaces one, none.
@@ -99,6 +110,9 @@ struct far_kind {
 
 /* `<root>/<path>`; the caller frees it. */
 char *far_path(const struct far *far, const char *path);
+
+/* Room for so many, all zero; the caller frees it. */
+struct far_file *far_files(size_t count);
 
 /* One file by itself. */
 enum outcome far_one(struct far *far, struct far_file *file,

@@ -261,12 +261,12 @@ retry(struct far_lake *lake, struct far_file *files, size_t count,
 
 /* Written aside and moved: HIT, KEPT or FAILED. */
 static void
-publish(struct far_lake *lake, struct far_file *files, size_t count,
+publish_each(struct far_lake *lake, struct far_file *files, size_t count,
     const struct far_dress *dress)
 {
 	const struct far_kind *kind = lake->far.kind;
-	struct far_file moves[FAR_AT_ONCE];
-	size_t which[FAR_AT_ONCE], n = 0;
+	auto_free struct far_file *moves = far_files(count);
+	size_t which[FAR_MANY], n = 0;
 
 	kind->write(&lake->far, files, count, dress);
 	retry(lake, files, count, dress);
@@ -283,6 +283,33 @@ publish(struct far_lake *lake, struct far_file *files, size_t count,
 		files[which[i]].outcome = moves[i].outcome;
 		files[which[i]].err = moves[i].err;
 	}
+}
+
+/* All at once where that goes; what is left over, in two steps. */
+static void
+publish(struct far_lake *lake, struct far_file *files, size_t count,
+    const struct far_dress *dress)
+{
+	const struct far_kind *kind = lake->far.kind;
+	auto_free struct far_file *rest = NULL;
+	size_t which[FAR_MANY], n = 0;
+
+	if (!kind->publish || count < 2) {
+		publish_each(lake, files, count, dress);
+		return;
+	}
+	rest = far_files(count);
+	kind->publish(&lake->far, files, count, dress, &lake->dress);
+	for (size_t i = 0; i < count; i++) {
+		if (files[i].outcome == MISS) {
+			rest[n] = files[i];
+			which[n++] = i;
+		}
+	}
+	if (n > 0)
+		publish_each(lake, rest, n, dress);
+	for (size_t i = 0; i < n; i++)
+		files[which[i]] = rest[i];
 }
 
 static int
@@ -473,7 +500,7 @@ static void
 note_uses(struct far_lake *lake, const struct far_file *files, size_t count,
     const struct key *const *keys)
 {
-	struct far_file stale[FAR_AT_ONCE];
+	auto_free struct far_file *stale = far_files(count);
 	size_t n = 0;
 
 	for (size_t i = 0; i < count; i++) {
@@ -597,9 +624,9 @@ static void
 look_at_some(struct far_lake *lake, struct location_contains_request *requests,
     size_t count)
 {
-	struct far_file files[FAR_AT_ONCE] = { 0 };
-	const struct key *keys[FAR_AT_ONCE] = { NULL };
-	char *names[FAR_AT_ONCE];
+	auto_free struct far_file *files = far_files(count);
+	const struct key *keys[FAR_MANY] = { NULL };
+	char *names[FAR_MANY];
 
 	for (size_t i = 0; i < count; i++)
 		keys[i] = &requests[i].key;
@@ -616,9 +643,12 @@ void
 far_lake_contains_batch(struct location *loc,
     struct location_contains_request *requests, size_t count)
 {
-	for (size_t at = 0; at < count; at += FAR_AT_ONCE)
-		look_at_some(lake_of(loc), requests + at,
-		    count - at < FAR_AT_ONCE ? count - at : FAR_AT_ONCE);
+	struct far_lake *lake = lake_of(loc);
+	size_t many = lake->far.kind->many;
+
+	for (size_t at = 0; at < count; at += many)
+		look_at_some(
+		    lake, requests + at, count - at < many ? count - at : many);
 }
 
 enum outcome
@@ -837,9 +867,9 @@ static void
 write_found(struct far_lake *lake, struct location_write_request *requests,
     struct far_file *found, size_t count)
 {
-	struct far_file files[FAR_AT_ONCE];
-	struct location_write_request *which[FAR_AT_ONCE];
-	char *temps[FAR_AT_ONCE];
+	auto_free struct far_file *files = far_files(count);
+	struct location_write_request *which[FAR_MANY];
+	char *temps[FAR_MANY];
 	uint64_t room = 0;
 	size_t n = 0;
 
@@ -865,9 +895,9 @@ static void
 write_some(struct far_lake *lake, struct location_write_request *requests,
     size_t count)
 {
-	struct far_file files[FAR_AT_ONCE] = { 0 };
-	const struct key *keys[FAR_AT_ONCE] = { NULL };
-	char *names[FAR_AT_ONCE];
+	auto_free struct far_file *files = far_files(count);
+	const struct key *keys[FAR_MANY] = { NULL };
+	char *names[FAR_MANY];
 	struct error err = { 0 };
 
 	if (prepare(lake, &err) < 0) {
@@ -891,9 +921,12 @@ void
 far_lake_write_batch(
     struct location *loc, struct location_write_request *requests, size_t count)
 {
-	for (size_t at = 0; at < count; at += FAR_AT_ONCE)
-		write_some(lake_of(loc), requests + at,
-		    count - at < FAR_AT_ONCE ? count - at : FAR_AT_ONCE);
+	struct far_lake *lake = lake_of(loc);
+	size_t many = lake->far.kind->many;
+
+	for (size_t at = 0; at < count; at += many)
+		write_some(
+		    lake, requests + at, count - at < many ? count - at : many);
 }
 
 enum outcome

@@ -185,7 +185,9 @@ scp_remove_folder(struct far *far, const char *path)
 	scp_run_for(far, NULL, 0, &command, take_nothing);
 }
 
-/* By the server's own clock. */
+#define LETTERS "[a-z][a-z][a-z][a-z][a-z][a-z][a-z][a-z]"
+
+/* Files, and folders of batches; by the server's own clock. */
 static void
 scp_sweep(struct far *far, const char *folder, int64_t before)
 {
@@ -196,9 +198,9 @@ scp_sweep(struct far *far, const char *folder, int64_t before)
 	buf_addf(&command, "exec find ");
 	ssh_quote(&command, folder);
 	buf_addf(&command,
-	    " -mindepth 1 -maxdepth 1 -type f -mmin +60 -name "
-	    "'*[a-z][a-z][a-z][a-z][a-z][a-z][a-z][a-z]' "
-	    "-exec rm -f -- {} +");
+	    " -mindepth 1 -maxdepth 1 -mmin +60 "
+	    "\\( -type f -name '*" LETTERS "' -o "
+	    "-type d -name '" LETTERS LETTERS "' \\) -exec rm -rf -- {} +");
 	scp_run_for(far, NULL, 0, &command, take_nothing);
 }
 
@@ -512,9 +514,11 @@ close_scp(struct far *far)
 }
 
 static const struct far_kind far_scp = {
+	.many = FAR_MANY,
 	.stat = scp_stat,
 	.read = scp_read,
 	.write = scp_write,
+	.publish = scp_publish,
 	.move = scp_move,
 	.remove = scp_remove,
 	.remove_folder = scp_remove_folder,

@@ -18,6 +18,7 @@
 struct scp_lake {
 	struct far_lake lake;
 	struct ssh_exec shell; /* its channel is NULL without one */
+	unsigned failures;     /* of batches, in a row */
 };
 
 #define SCP_AHEAD (256 << 10) /* bytes of a file that is sent without waiting */
@@ -90,5 +91,7 @@ scp_work_fn scp_take_stats;
 void scp_remove(struct far *far, struct far_file *files, size_t count);
 void scp_write(struct far *far, struct far_file *files, size_t count,
     const struct far_dress *dress);
+void scp_publish(struct far *far, struct far_file *files, size_t count,
+    const struct far_dress *dress, const struct far_dress *folder);
 
 #endif

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "remote/scp_protocol.h"
 #include "remote/ssh_exec.h"
 
@@ -157,8 +158,8 @@ static void
 dress(struct far *far, struct far_file *files, size_t count,
     const struct far_dress *dress)
 {
-	struct far_file sent[FAR_AT_ONCE];
-	size_t which[FAR_AT_ONCE], n = 0;
+	auto_free struct far_file *sent = far_files(count);
+	size_t which[FAR_MANY], n = 0;
 	auto_buf command = BUF_INIT;
 
 	for (size_t i = 0; i < count; i++) {
@@ -196,7 +197,7 @@ dress(struct far *far, struct far_file *files, size_t count,
 static void
 remove_failed(struct far *far, const struct far_file *files, size_t count)
 {
-	struct far_file failed[FAR_AT_ONCE];
+	auto_free struct far_file *failed = far_files(count);
 	size_t n = 0;
 
 	for (size_t i = 0; i < count; i++) {

@@ -493,6 +493,7 @@ sftp_room(struct far *far)
 }
 
 static const struct far_kind far_sftp = {
+	.many = FAR_AT_ONCE,
 	.stat = sftp_stat,
 	.read = sftp_read,
 	.write = sftp_write,

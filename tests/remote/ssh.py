@@ -275,6 +275,7 @@ def test_new_lakes_are_as_on_disk(server, folder):
                 st = os.lstat(f"{top}/{name}")
                 found[os.path.relpath(f"{top}/{name}", root)] = (oct(st.st_mode), st.st_gid, st.st_size if name in files else None)
         return found
+    small_lake(f"{folder}/from", 20)
     for i, (mode, group) in enumerate([(0o755, None), (0o2770, 4242), (0o775, 100)]):
         shapes = []
         for place in at(server, f"ours{i}"), f"{folder}/ours{i}":
@@ -284,6 +285,7 @@ def test_new_lakes_are_as_on_disk(server, folder):
                 os.chown(root, -1, group)
             os.chmod(root, mode)
             put(server, folder, place)
+            tarn(server, folder, place, "copy", f"{folder}/from", place)
             shapes.append(shape(root))
         assert shapes[0] == shapes[1], shapes
 
@@ -434,31 +436,103 @@ def test_endless_answers(server, folder):
             assert said in got, f"{name}: {got}"
 
 
+def tool(folder, name, text):
+    """A command that stands before the one of that name, which it can call as "$real"."""
+    os.makedirs(f"{folder}/bin", exist_ok=True)
+    write(f"{folder}/bin/{name}", f"#!/bin/sh\nreal={shutil.which(name)}\n{text}\n")
+    os.chmod(f"{folder}/bin/{name}", 0o755)
+
+
+def small_lake(folder, count, value=lambda i: b"value %d\n" % i):
+    """Values in a lake on the disk: their keys."""
+    keys = []
+    for i in range(count):
+        data = value(i)
+        keys.append(hashlib.sha256(data).hexdigest())
+        os.makedirs(f"{folder}/{keys[-1][:2]}", exist_ok=True)
+        with open(f"{folder}/{keys[-1][:2]}/{keys[-1][2:]}", "wb") as file:
+            file.write(data)
+    write(f"{folder}/config.yml", "levels:\n- 1\n- -1\n")
+    return keys
+
+
+PATH = "PATH={}/bin:/usr/bin:/bin"
+NO_GNU = 'case "$*" in *--sparse*) echo "cp: unrecognized option"; exit 1;; esac; exec "$real" "$@"'
+
+
+@support.only("scp")
 def test_what_scp_leaves_is_no_command(server, folder):
-    """It ends in the middle of many files that are sent without waiting, once."""
-    if server.scheme != "scp":
-        raise support.Skip("there is no shell")
-    os.mkdir(f"{folder}/bin")
-    os.mkdir(f"{folder}/from")
-    write(f"{folder}/bin/scp", f"""#!/bin/sh
-if [ "$1" = -t ] && [ -d {folder}/lake/00 ] && mkdir {folder}/once 2>/dev/null; then
+    """It ends in the middle of many files that are sent without waiting, once in each way to send them."""
+    for way, cp in ("-p", 'exec "$real" "$@"'), ("-t", NO_GNU):
+        own = f"{folder}/{way[1]}"
+        os.mkdir(own)
+        tool(own, "cp", cp)
+        tool(own, "scp", f"""
+if [ "$1" = {way} ] && [ -d {own}/lake/00 ] && mkdir {own}/once 2>/dev/null; then
     printf '\\0\\0'
     head -c 5000 >/dev/null
     exit 1
 fi
-exec {shutil.which("scp")} "$@"
+exec "$real" "$@"
 """)
-    os.chmod(f"{folder}/bin/scp", 0o755)
-    for i in range(60):
-        write(f"{folder}/value", f"touch {folder}/evil; # {i}\n" * 20)
-        tarn(server, folder, f"{folder}/from", "write", f"{folder}/value")
-    with own_server(server, folder, env=f"PATH={folder}/bin:/usr/bin:/bin") as (url, _):
+        small_lake(f"{own}/from", 60, lambda i: f"touch {own}/evil; # {i}\n".encode() * 20)
+        with own_server(server, own, env=PATH.format(own)) as (url, _):
+            put(server, folder, url)
+            os.makedirs(f"{own}/lake/00", exist_ok=True)
+            tarn(server, folder, url, "copy", f"{own}/from", url)
+            assert os.path.exists(f"{own}/once")
+            assert not os.path.exists(f"{own}/evil")
+            assert tarn(server, folder, url, "ls").count(b"\n") == 61
+            assert os.listdir(f"{own}/lake/.tmp") == []
+            tarn(server, folder, url, "verify")
+
+
+@support.only("scp")
+def test_part_of_a_batch(server, folder):
+    """What scp gets ends early, maybe between two files, and it is content with that; or it loses some."""
+    keys = small_lake(f"{folder}/from", 60)
+    harms = 'head -c 3000 | "$real" "$@"', 'head -c 1 | "$real" "$@"', '"$real" "$@"; rm -f "$5"/[0-7]*/*', '"$real" "$@"; echo >>"$5"/*/{}'
+    for i, harm in enumerate(harms):
+        own = f"{folder}/{i}"
+        os.mkdir(own)
+        tool(own, "scp", f"""
+if [ "$1" = -p ]; then
+    mkdir {own}/once
+    {harm.format(keys[0][2:])}
+    exit 0
+fi
+exec "$real" "$@"
+""")
+        with own_server(server, own, env=PATH.format(own)) as (url, _):
+            said = tarn(server, folder, url, "copy", f"{folder}/from", url).decode()
+            assert "copied 60 blobs" in said, said
+            assert os.path.exists(f"{own}/once")
+            assert os.listdir(f"{own}/lake/.tmp") == []
+            tarn(server, folder, url, "verify")
+
+
+@support.only("scp")
+def test_batch_keeps_what_came_meanwhile(server, folder):
+    """Another writer has been first with some, between the question and the answer."""
+    keys = small_lake(f"{folder}/from", 500)
+    first = keys[::100]
+    tool(folder, "cp", f"""
+echo >>{folder}/batches
+for key in {" ".join(f"{key[:2]}/{key[2:]}" for key in first)}; do
+    test -e $key || "$real" {folder}/from/$key $key
+done
+exec "$real" "$@"
+""")
+    with own_server(server, folder, env=PATH.format(folder)) as (url, _):
         put(server, folder, url)
-        os.makedirs(f"{folder}/lake/00", exist_ok=True)
-        tarn(server, folder, url, "copy", f"{folder}/from", url)
-        assert os.path.exists(f"{folder}/once")
-        assert not os.path.exists(f"{folder}/evil")
-        assert tarn(server, folder, url, "ls").count(b"\n") == 61
+        for key in first:
+            os.makedirs(f"{folder}/lake/{key[:2]}", exist_ok=True)
+        said = tarn(server, folder, url, "copy", f"{folder}/from", url).decode()
+        assert "copied 495 blobs" in said and "5 were there" in said, said
+        assert len(open(f"{folder}/batches").readlines()) == 2
+        for key in keys:  # theirs have another mode
+            st = os.stat(f"{folder}/lake/{key[:2]}/{key[2:]}")
+            assert (st.st_mode & 0o777 == 0o444, st.st_nlink) == (key not in first, 1), key
         assert os.listdir(f"{folder}/lake/.tmp") == []
         tarn(server, folder, url, "verify")
 
@@ -514,6 +588,86 @@ def test_handles_that_are_not_guessed(server, folder):
     there = {os.path.relpath(path, f"{folder}/from"): open(path).read() for path in glob.glob(f"{folder}/from/??/*")}
     back = {os.path.relpath(path, f"{folder}/back"): open(path).read() for path in glob.glob(f"{folder}/back/??/*")}
     assert len(there) == count and there == back
+
+
+@support.only("scp")
+def test_batches_in_other_layouts(server, folder):
+    keys = small_lake(f"{folder}/from", 50)
+    tool(folder, "cp", f"""echo >>{folder}/batches; exec "$real" "$@\"""")
+    with own_server(server, folder, env=PATH.format(folder)) as (url, _):
+        for i, levels in enumerate(["32", "1,1,-1", "1,2,3,-1", "16,16"]):
+            lake = url.replace("/lake?", f"/lake{i}?levels={levels.replace(',', '%2C')}&")
+            said = tarn(server, folder, lake, "copy", f"{folder}/from", lake).decode()
+            assert "copied 50 blobs" in said, said
+            cut = [0]
+            for n in levels.split(","):
+                cut.append(cut[-1] + 2 * int(n) if int(n) > 0 else 64)
+            for key in keys:
+                parts = [key[a:b] for a, b in zip(cut, cut[1:])]
+                assert os.path.isfile("/".join([f"{folder}/lake{i}", *parts])), (levels, key)
+            tarn(server, folder, lake, "verify")
+        assert len(open(f"{folder}/batches").readlines()) == 4
+
+
+@support.only("scp")
+def test_client_killed_in_a_batch(server, folder):
+    tool(folder, "scp", f"""
+if [ "$1" = -p ]; then
+    touch {folder}/started
+    while test -d {folder} && test ! -e {folder}/go; do sleep 0.05; done
+    "$real" "$@"
+    status=$?
+    touch {folder}/ended
+    exit $status
+fi
+exec "$real" "$@"
+""")
+    small_lake(f"{folder}/from", 100)
+    with own_server(server, folder, env=PATH.format(folder)) as (url, _):
+        put(server, folder, url)
+        client = start(server, folder, url, "copy", f"{folder}/from", url)
+        support.wait_for(lambda: os.path.exists(f"{folder}/started"), client)
+        client.kill()
+        client.communicate()
+        write(f"{folder}/go", "")
+        support.wait_for(lambda: os.path.exists(f"{folder}/ended"))
+        assert len(tarn(server, folder, url, "ls").splitlines()) == 1
+        said = tarn(server, folder, url, "copy", f"{folder}/from", url).decode()
+        assert "copied 100 blobs" in said, said
+
+
+@support.only("scp")
+def test_folders_of_killed_batches_go(server, folder):
+    url, tmp = at(server, "left"), f"{server.keys}/lakes/left/.tmp"
+    put(server, folder, url)
+    for name, age in ("abcdefghijklmnop", 7200), ("ponmlkjihgfedcba", 600), ("folderabcdefgh", 7200):
+        os.makedirs(f"{tmp}/{name}/58")
+        write(f"{tmp}/{name}/58/91", "")
+        os.utime(f"{tmp}/{name}", (time.time() - age,) * 2)
+    put(server, folder, url, b"another\n")
+    assert sorted(os.listdir(tmp)) == ["folderabcdefgh", "ponmlkjihgfedcba"]
+    shutil.rmtree(f"{server.keys}/lakes/left")
+
+
+@support.only("scp")
+def test_busybox(server, folder):
+    """Whose cp would make room for a second name; the rest is the same."""
+    if not shutil.which("busybox"):
+        raise support.Skip("busybox not installed")
+    os.mkdir(f"{folder}/bin")
+    for name in "cp chgrp chmod df find head ln mkdir mv rm rmdir stat touch".split():
+        os.symlink(shutil.which("busybox"), f"{folder}/bin/{name}")
+    os.symlink(shutil.which("scp"), f"{folder}/bin/scp")
+    keys = small_lake(f"{folder}/from", 300)
+    with own_server(server, folder, env=f"PATH={folder}/bin") as (url, _):
+        said = tarn(server, folder, url, "copy", f"{folder}/from", url).decode()
+        assert "copied 300 blobs" in said, said
+        said = tarn(server, folder, url, "copy", f"{folder}/from", url).decode()
+        assert "copied 0 blobs" in said and "300 were there" in said, said
+        assert "300 entries" in tarn(server, folder, url, "verify").decode()
+        assert os.listdir(f"{folder}/lake/.tmp") == []
+        tarn(server, folder, url, "rm", keys[0])
+        assert keys[0] not in tarn(server, folder, url, "ls").decode()
 
 
 def test_many_small_ones(server, folder):
