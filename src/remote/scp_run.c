@@ -79,7 +79,7 @@ run_begin(struct run *run, struct far *far, const struct buf *command,
 	*run =
 	    (struct run){ .far = far, .exec = shell_of(far), .in = BUF_INIT };
 	far->ssh.waited_us = 0;
-	if (open_shell(far, err) < 0)
+	if (open_shell(far, err) < 0 || ssh_exec_refill(run->exec, err) < 0)
 		return -1;
 	buf_addf(&line, "(%s\n) %s2>&1; echo \"" END "$?\"\n", command->data,
 	    input ? "" : "</dev/null ");

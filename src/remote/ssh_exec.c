@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#define WINDOW (4U << 20)
+#define WINDOW (8U << 20) /* bytes that the far end may send unasked */
 #define PACKET 32768
 #define COMPLAINTS 2048    /* bytes that are kept */
 #define ERRORS (16u << 20) /* bytes of those that are read */
@@ -61,6 +61,25 @@ ssh_exec_open(struct ssh_exec *exec, struct ssh *ssh, const char *command,
 		rc = libssh2_channel_exec(exec->channel, command);
 	while (ssh_again(ssh, rc));
 	return rc < 0 ? ssh_fail(ssh, "run a command there", err) : 0;
+}
+
+int
+ssh_exec_refill(struct ssh_exec *exec, struct error *err)
+{
+	unsigned long left;
+	unsigned now;
+	int rc;
+
+	if (check_open(exec, err) < 0)
+		return -1;
+	left = libssh2_channel_window_read_ex(exec->channel, NULL, NULL);
+	if (left >= WINDOW - PACKET)
+		return 0;
+	do
+		rc = libssh2_channel_receive_window_adjust2(
+		    exec->channel, WINDOW - left, 1, &now);
+	while (ssh_again(exec->ssh, rc));
+	return rc < 0 ? ssh_fail(exec->ssh, "write to it", err) : 0;
 }
 
 int

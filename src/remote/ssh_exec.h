@@ -23,6 +23,12 @@ bool ssh_exec_is_open(const struct ssh_exec *exec);
 /* All return -1 if the connection failed; then it is broken. */
 int ssh_exec_open(struct ssh_exec *exec, struct ssh *ssh, const char *command,
     struct error *err);
+
+/*
+ * The far end may again send as much as at first. Else it is told so in the middle of
+ * its answers, which is a word more on the wire.
+ */
+int ssh_exec_refill(struct ssh_exec *exec, struct error *err);
 int ssh_exec_write(
     struct ssh_exec *exec, const void *data, size_t size, struct error *err);
 
