@@ -54,17 +54,32 @@ letters_of(const struct far_file *file)
 	return file->path + strlen(file->path) - LETTERS;
 }
 
+/* Each place once: another for the same goes behind it. */
+static void
+drop_doubles(struct batch *batch)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < batch->count; i++) {
+		if (n > 0 &&
+		    strcmp(batch->file[i]->to, batch->file[n - 1]->to) == 0)
+			continue;
+		batch->file[n++] = batch->file[i];
+		batch->bytes += batch->file[i]->in->size;
+	}
+	batch->count = n;
+}
+
 static void
 choose(struct batch *batch, struct far_file *files, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
 		files[i].outcome = MISS;
-		if (files[i].replace || files[i].in->size > SCP_AHEAD)
-			continue;
-		batch->file[batch->count++] = &files[i];
-		batch->bytes += files[i].in->size;
+		if (!files[i].replace && files[i].in->size <= SCP_AHEAD)
+			batch->file[batch->count++] = &files[i];
 	}
 	qsort(batch->file, batch->count, sizeof(*batch->file), compare);
+	drop_doubles(batch);
 	snprintf(batch->name, sizeof(batch->name), "%s%s",
 	    letters_of(&files[0]), letters_of(&files[count - 1]));
 }
@@ -246,7 +261,7 @@ send_batch(struct batch *batch, struct error *err)
 
 /* ---- the answer ---- */
 
-/* "./58/91b5...", perhaps behind scp's own answers, which are NULs. */
+/* "./58/91b5..." */
 static bool
 take_name(struct batch *batch, const char *line)
 {
@@ -265,21 +280,33 @@ take_name(struct batch *batch, const char *line)
 	return true;
 }
 
+/* scp's answers: to all is well a NUL each. 0 or -1. */
+static int
+skip_nuls(struct run *run, struct error *err)
+{
+	char byte = 0;
+	int rc = 1;
+
+	while (rc > 0 && !byte)
+		rc = run_byte(run, &byte, err);
+	if (rc <= 0)
+		return -1;
+	run->taken--;
+	return 0;
+}
+
 static int
 take_names(struct batch *batch, struct error *err)
 {
 	char *line;
 	size_t len;
-	int rc;
+	int rc = skip_nuls(&batch->run, err);
 
+	if (rc < 0)
+		return -1;
 	while ((rc = run_line(&batch->run, &line, &len, err)) > 0) {
-		size_t nuls = 0;
-
-		while (nuls < len && !line[nuls])
-			nuls++;
-		if (nuls < len && !take_name(batch, line + nuls) &&
-		    run_pass_over(&batch->run, line + nuls, len - nuls, err) <
-		        0)
+		if (len > 0 && !take_name(batch, line) &&
+		    run_pass_over(&batch->run, line, len, err) < 0)
 			return -1;
 	}
 	return rc;

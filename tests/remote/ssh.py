@@ -592,13 +592,13 @@ def test_handles_that_are_not_guessed(server, folder):
 
 @support.only("scp")
 def test_batches_in_other_layouts(server, folder):
-    keys = small_lake(f"{folder}/from", 50)
+    keys, deep = small_lake(f"{folder}/from", 100), ",".join(["1"] * 32)
     tool(folder, "cp", f"""echo >>{folder}/batches; exec "$real" "$@\"""")
     with own_server(server, folder, env=PATH.format(folder)) as (url, _):
-        for i, levels in enumerate(["32", "1,1,-1", "1,2,3,-1", "16,16"]):
+        for i, levels in enumerate(["32", "1,1,-1", "1,2,3,-1", "16,16", deep]):
             lake = url.replace("/lake?", f"/lake{i}?levels={levels.replace(',', '%2C')}&")
             said = tarn(server, folder, lake, "copy", f"{folder}/from", lake).decode()
-            assert "copied 50 blobs" in said, said
+            assert "copied 100 blobs" in said, said
             cut = [0]
             for n in levels.split(","):
                 cut.append(cut[-1] + 2 * int(n) if int(n) > 0 else 64)
@@ -606,7 +606,7 @@ def test_batches_in_other_layouts(server, folder):
                 parts = [key[a:b] for a, b in zip(cut, cut[1:])]
                 assert os.path.isfile("/".join([f"{folder}/lake{i}", *parts])), (levels, key)
             tarn(server, folder, lake, "verify")
-        assert len(open(f"{folder}/batches").readlines()) == 4
+        assert len(open(f"{folder}/batches").readlines()) == 5
 
 
 @support.only("scp")
