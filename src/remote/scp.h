@@ -90,7 +90,7 @@ void scp_stat(struct far *far, struct far_file *files, size_t count);
 scp_work_fn scp_take_stats;
 void scp_remove(struct far *far, struct far_file *files, size_t count);
 void scp_write(struct far *far, struct far_file *files, size_t count,
-    const struct far_dress *dress);
+    const struct far_dress *wanted);
 void scp_publish(struct far *far, struct far_file *files, size_t count,
     const struct far_dress *dress, const struct far_dress *folder);
 

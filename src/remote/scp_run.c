@@ -164,10 +164,12 @@ run_line(struct run *run, char **line, size_t *len, struct error *err)
 	while (!run->ended && !take_line(run, line, len)) {
 		int more;
 
-		if (run->in.len - run->taken > LINE_MAX_)
-			return error_set(err, ERROR_CORRUPT,
+		if (run->in.len - run->taken > LINE_MAX_) {
+			error_set(err, ERROR_CORRUPT,
 			    "the server sent a line of more than %d bytes",
 			    LINE_MAX_);
+			return -1;
+		}
 		more = run_fill(run, err);
 		if (more <= 0)
 			return more;
