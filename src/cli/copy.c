@@ -503,6 +503,11 @@ show_json(const struct copy *copy, struct buf *to)
 static int
 copy_all(struct copy *copy)
 {
+	static const unsigned wanted[PASSES] = {
+		[BLOBS] = LIST_BLOBS | LIST_INDEX | LIST_LABELS,
+		[RECORDS] = LIST_INDEX,
+		[PATH_SETS_LAST] = LIST_INDEX,
+	};
 	struct error err = { 0 };
 	auto_buf line = BUF_INIT;
 	int rc = 0;
@@ -511,7 +516,8 @@ copy_all(struct copy *copy)
 		if (pass > BLOBS && !copy->has_index)
 			break;
 		copy->pass = pass;
-		rc = location_list(copy->from, take_entry, copy, &err);
+		rc = location_list_some(
+		    copy->from, wanted[pass], take_entry, copy, &err);
 		if (rc <= 0)
 			bring(copy);
 		flush(copy);

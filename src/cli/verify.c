@@ -18,7 +18,8 @@
 #include "store/index.h"
 
 #define IN_MEMORY ((size_t)1 << 20) /* of a value to be repaired, in bytes */
-#define BATCH 64
+#define BATCH 512       /* blobs that are asked for together; none is held */
+#define PACKED_BATCH 64 /* where each of them needs what unpacks it */
 
 struct verify {
 	struct findings findings;
@@ -28,8 +29,8 @@ struct verify {
 	bool *failed; /* a leaf can't be looked at, which was told */
 	const struct tree_node *at; /* the one that is looked at */
 	enum key_space space;
-	bool named_by_content; /* its blobs, as far as is known */
-	struct location_read_request blob[BATCH]; /* to be read together */
+	bool named_by_content;              /* its blobs, as far as is known */
+	struct location_read_request *blob; /* BATCH, to be read together */
 	size_t blobs;
 	struct sink *nowhere; /* that takes what they are */
 };
@@ -326,7 +327,7 @@ check_blob(struct verify *verify, const struct key *key)
 
 	*read = (struct location_read_request){ .key = *key };
 	read->out = sink_verify(verify->nowhere, &read->key.digest);
-	if (verify->blobs == BATCH)
+	if (verify->blobs == (verify->at->loc->packer ? PACKED_BATCH : BATCH))
 		check_blobs(verify);
 }
 
@@ -395,7 +396,8 @@ is_named_by_content(struct location *leaf)
 	struct sample sample = { .leaf = leaf };
 	struct error err;
 
-	(void)location_list(leaf, try_sample, &sample, &err);
+	(void)location_list_some(
+	    leaf, LIST_BLOBS | LIST_INDEX, try_sample, &sample, &err);
 	return sample.sound;
 }
 
@@ -412,8 +414,9 @@ check_space(struct verify *verify, struct location *part, enum key_space space)
 		verify->named_by_content = space == KEY_BLOB &&
 		    verify->findings.repair &&
 		    is_named_by_content(verify->at->loc);
-		if (location_list(verify->at->loc, check_entry, verify, &err) <
-		    0)
+		if (location_list_some(verify->at->loc,
+		        space == KEY_BLOB ? LIST_BLOBS : LIST_INDEX,
+		        check_entry, verify, &err) < 0)
 			tell_failure(verify, &err);
 		if (verify->blobs > 0)
 			check_blobs(verify);
@@ -477,9 +480,11 @@ verify_part(struct verify *verify, const char *name, const char *tarn_dir)
 	memset(verify->failed, 0, verify->leaves * sizeof(bool));
 	check_structure(verify, part);
 	verify->nowhere = sink_null();
+	verify->blob = xrealloc(NULL, BATCH, sizeof(*verify->blob));
 	check_space(verify, part, KEY_BLOB);
 	check_space(verify, part, KEY_INDEX);
 	sink_close(verify->nowhere);
+	free(verify->blob);
 	if (!name)
 		verify_home(findings, tarn_dir);
 	progress_end(&findings->progress);

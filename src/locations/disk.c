@@ -483,10 +483,10 @@ disk_labels(struct location *loc, const struct key *key, location_label_fn *fn,
 /* ---- listing ---- */
 
 static int
-disk_list(
-    struct location *loc, location_entry_fn *fn, void *arg, struct error *err)
+disk_list(struct location *loc, unsigned wanted, location_entry_fn *fn,
+    void *arg, struct error *err)
 {
-	return lake_list(&disk_of(loc)->lake, loc, fn, arg, err);
+	return lake_list(&disk_of(loc)->lake, loc, wanted, fn, arg, err);
 }
 
 static int

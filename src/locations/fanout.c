@@ -279,10 +279,10 @@ fanout_labels(struct location *loc, const struct key *key,
 }
 
 static int
-fanout_list(
-    struct location *loc, location_entry_fn *fn, void *arg, struct error *err)
+fanout_list(struct location *loc, unsigned wanted, location_entry_fn *fn,
+    void *arg, struct error *err)
 {
-	return members_list(&fanout_of(loc)->members, fn, arg, err);
+	return members_list(&fanout_of(loc)->members, wanted, fn, arg, err);
 }
 
 static uint64_t

@@ -71,9 +71,9 @@ int lake_learn_policy(struct lake *lake, struct error *err);
 /* The folder of what has no content for a name; the caller frees it. */
 char *lake_index(const struct lake *lake);
 
-/* As location_list(), of entries of `leaf`. */
-int lake_list(struct lake *lake, struct location *leaf, location_entry_fn *fn,
-    void *arg, struct error *err);
+/* As location_list_some(), of entries of `leaf`. */
+int lake_list(struct lake *lake, struct location *leaf, unsigned wanted,
+    location_entry_fn *fn, void *arg, struct error *err);
 
 /* As location_inspect(). */
 int lake_inspect(struct lake *lake, struct location *leaf, bool mend,

@@ -26,6 +26,7 @@ struct walk {
 	void *arg;
 	struct error *err;
 	const struct layout *layout;
+	unsigned wanted;
 	const struct lake *marks; /* this lake has marks of use; or NULL */
 	bool unlabelled;          /* nothing in it has labels */
 	enum key_space space;
@@ -198,15 +199,17 @@ static int
 walk_both(struct lake *lake, struct walk *walk, const char *first)
 {
 	auto_free char *index = lake_index(lake);
-	int rc;
+	int rc = 0;
 
 	walk->space = KEY_INDEX;
 	walk->layout = &layout_default;
-	rc = walk_root(walk, index, first);
-	if (rc)
+	if (walk->wanted & LIST_INDEX)
+		rc = walk_root(walk, index, first);
+	if (rc || !(walk->wanted & LIST_BLOBS))
 		return rc;
 	walk->space = KEY_BLOB;
-	walk->marks = lake_keeps_marks(lake) ? lake : NULL;
+	walk->marks =
+	    (walk->wanted & LIST_USES) && lake_keeps_marks(lake) ? lake : NULL;
 	walk->layout = &lake->layout;
 	return walk_root(walk, lake->root, first);
 }
@@ -219,7 +222,8 @@ list(struct lake *lake, const char *first, struct walk *walk)
 
 	if (lake_layout(lake, walk->err) < 0)
 		return -1;
-	walk->unlabelled = access(labels, F_OK) < 0 && errno == ENOENT;
+	walk->unlabelled = (walk->wanted & LIST_LABELS) &&
+	    access(labels, F_OK) < 0 && errno == ENOENT;
 	walk->names = xrealloc(NULL, AT_ONCE, sizeof(*walk->names));
 	rc = walk_both(lake, walk, first);
 	free(walk->names);
@@ -227,10 +231,12 @@ list(struct lake *lake, const char *first, struct walk *walk)
 }
 
 int
-lake_list(struct lake *lake, struct location *leaf, location_entry_fn *fn,
-    void *arg, struct error *err)
+lake_list(struct lake *lake, struct location *leaf, unsigned wanted,
+    location_entry_fn *fn, void *arg, struct error *err)
 {
-	struct walk walk = { .fn = fn, .arg = arg, .err = err, .leaf = leaf };
+	struct walk walk = {
+		.fn = fn, .arg = arg, .err = err, .leaf = leaf, .wanted = wanted
+	};
 
 	return list(lake, NULL, &walk);
 }
@@ -247,7 +253,11 @@ int
 lake_list_part(struct lake *lake, struct location *leaf, size_t first,
     location_entry_fn *fn, void *arg, struct error *err)
 {
-	struct walk walk = { .fn = fn, .arg = arg, .err = err, .leaf = leaf };
+	struct walk walk = { .fn = fn,
+		.arg = arg,
+		.err = err,
+		.leaf = leaf,
+		.wanted = LIST_ALL };
 	char digits[8];
 
 	snprintf(digits, sizeof(digits), "%02x", (unsigned)(first & 0xff));

@@ -46,7 +46,7 @@ count_few(struct lake *lake, struct location *leaf, struct lake_total *total)
 	if (lake->counted || !lake->ready)
 		return false;
 	lake->counted = true;
-	if (lake_list(lake, leaf, add_few, &few, &err))
+	if (lake_list(lake, leaf, LIST_ALL, add_few, &few, &err))
 		return false;
 	*total = (struct lake_total){ .bytes = few.bytes };
 	lake_set_total(lake, total);

@@ -449,10 +449,10 @@ levels_labels(struct location *loc, const struct key *key,
 }
 
 static int
-levels_list(
-    struct location *loc, location_entry_fn *fn, void *arg, struct error *err)
+levels_list(struct location *loc, unsigned wanted, location_entry_fn *fn,
+    void *arg, struct error *err)
 {
-	return members_list(&levels_of(loc)->members, fn, arg, err);
+	return members_list(&levels_of(loc)->members, wanted, fn, arg, err);
 }
 
 static uint64_t

@@ -454,10 +454,17 @@ location_touch(struct location *loc, const struct key *key, struct error *err)
 }
 
 int
+location_list_some(struct location *loc, unsigned wanted, location_entry_fn *fn,
+    void *arg, struct error *err)
+{
+	return loc->kind->list ? loc->kind->list(loc, wanted, fn, arg, err) : 0;
+}
+
+int
 location_list(
     struct location *loc, location_entry_fn *fn, void *arg, struct error *err)
 {
-	return loc->kind->list ? loc->kind->list(loc, fn, arg, err) : 0;
+	return location_list_some(loc, LIST_ALL, fn, arg, err);
 }
 
 enum outcome

@@ -99,6 +99,19 @@ struct location_entry {
 	struct location *leaf; /* that has it; borrowed */
 };
 
+/*
+ * What of a list is wanted. The rest may be told as well where it costs nothing: so
+ * entries of another space may come. `last_used` means nothing unless it was wanted,
+ * and `unlabelled` is false then.
+ */
+enum {
+	LIST_BLOBS = 1,
+	LIST_INDEX = 2,
+	LIST_USES = 4,   /* last_used */
+	LIST_LABELS = 8, /* unlabelled */
+	LIST_ALL = 15,
+};
+
 /* All: return 0 to go on, anything else to stop. */
 typedef int location_entry_fn(void *arg, const struct location_entry *entry);
 typedef int location_label_fn(void *arg, const char *label);
@@ -172,9 +185,10 @@ struct location_kind {
 	 * until it returns non-zero, which is then returned; 0 at the end, -1 on
 	 * failure. `fn` may remove the entry. A composite names what several
 	 * members have several times, and goes on past a member that fails.
+	 * What is not `wanted` (LIST_...) may be left out.
 	 */
-	int (*list)(struct location *loc, location_entry_fn *fn, void *arg,
-	    struct error *err);
+	int (*list)(struct location *loc, unsigned wanted,
+	    location_entry_fn *fn, void *arg, struct error *err);
 
 	/*
 	 * Optional, for blobs: add labels to what is under `key`; those that it
@@ -335,6 +349,8 @@ enum outcome location_touch(
     struct location *loc, const struct key *key, struct error *err);
 int location_list(
     struct location *loc, location_entry_fn *fn, void *arg, struct error *err);
+int location_list_some(struct location *loc, unsigned wanted,
+    location_entry_fn *fn, void *arg, struct error *err);
 enum outcome location_add_labels(struct location *loc, const struct key *key,
     const char *const *labels, struct error *err);
 enum outcome location_labels(struct location *loc, const struct key *key,

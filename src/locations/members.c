@@ -221,14 +221,15 @@ members_labels(const struct members *members, const struct key *key,
 }
 
 int
-members_list(const struct members *members, location_entry_fn *fn, void *arg,
-    struct error *err)
+members_list(const struct members *members, unsigned wanted,
+    location_entry_fn *fn, void *arg, struct error *err)
 {
 	struct error failure;
 	bool failed = false;
 
 	for (size_t i = 0; i < members->count; i++) {
-		int rc = location_list(members->at[i], fn, arg, &failure);
+		int rc = location_list_some(
+		    members->at[i], wanted, fn, arg, &failure);
 
 		if (rc > 0)
 			return rc;

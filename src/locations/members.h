@@ -63,8 +63,8 @@ enum outcome answers_sum(const struct answers *answers, struct error *err);
 /* The same where a miss counts only if nobody failed: all have to be sure. */
 enum outcome answers_sum_sure(struct answers *answers, struct error *err);
 
-/* All members' entries. */
-int members_list(const struct members *members, location_entry_fn *fn,
-    void *arg, struct error *err);
+/* All members' entries, as location_list_some() has them. */
+int members_list(const struct members *members, unsigned wanted,
+    location_entry_fn *fn, void *arg, struct error *err);
 
 #endif

@@ -101,10 +101,10 @@ small_touch(struct location *loc, const struct key *key, struct error *err)
 }
 
 static int
-small_list(
-    struct location *loc, location_entry_fn *fn, void *arg, struct error *err)
+small_list(struct location *loc, unsigned wanted, location_entry_fn *fn,
+    void *arg, struct error *err)
 {
-	return location_list(inner_of(loc), fn, arg, err);
+	return location_list_some(inner_of(loc), wanted, fn, arg, err);
 }
 
 static enum outcome

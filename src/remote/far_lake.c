@@ -953,6 +953,7 @@ struct listing {
 	struct location_entry entries[FAR_AT_ONCE];
 	size_t count;
 	bool unlabelled; /* all of it */
+	unsigned wanted;
 };
 
 /* Marks are exact; without one, what the file itself says counts. */
@@ -980,6 +981,7 @@ tell(struct listing *listing)
 	int rc = 0;
 
 	if (listing->count > 0 && listing->space == KEY_BLOB &&
+	    (listing->wanted & LIST_USES) &&
 	    (lake->config.usage || lake->usage))
 		ask_marks(lake, listing);
 	for (size_t i = 0; rc == 0 && i < listing->count; i++)
@@ -1028,20 +1030,26 @@ has_no_labels(struct far_lake *lake)
 }
 
 int
-far_lake_list(
-    struct location *loc, location_entry_fn *fn, void *arg, struct error *err)
+far_lake_list(struct location *loc, unsigned wanted, location_entry_fn *fn,
+    void *arg, struct error *err)
 {
 	struct far_lake *lake = lake_of(loc);
-	struct listing listing = { .loc = loc, .fn = fn, .arg = arg };
+	struct listing listing = {
+		.loc = loc, .fn = fn, .arg = arg, .wanted = wanted
+	};
 	struct layout layout;
-	int rc;
+	int rc = 0;
 
 	if (learn(lake, err) < 0)
 		return -1;
-	listing.unlabelled = has_no_labels(lake);
-	rc = list_space(&listing, KEY_INDEX, LAKE_INDEX, &layout_default, err);
+	listing.unlabelled = (wanted & LIST_LABELS) && has_no_labels(lake);
+	if (wanted & LIST_INDEX)
+		rc = list_space(
+		    &listing, KEY_INDEX, LAKE_INDEX, &layout_default, err);
 	layout = lake->layout;
-	return rc ? rc : list_space(&listing, KEY_BLOB, "", &layout, err);
+	if (rc == 0 && (wanted & LIST_BLOBS))
+		rc = list_space(&listing, KEY_BLOB, "", &layout, err);
+	return rc;
 }
 
 /* ---- making room ---- */
@@ -1105,7 +1113,7 @@ collect_list(void *arg, size_t part, location_entry_fn *fn, void *fn_arg,
     struct error *err)
 {
 	struct collecting *c = arg;
-	int rc = far_lake_list(&c->lake->base, fn, fn_arg, err);
+	int rc = far_lake_list(&c->lake->base, LIST_ALL, fn, fn_arg, err);
 
 	return rc != 0 ? rc : remove_doomed(c, err);
 }

@@ -52,8 +52,8 @@ enum outcome far_lake_remove(
     struct location *loc, const struct key *key, struct error *err);
 enum outcome far_lake_touch(
     struct location *loc, const struct key *key, struct error *err);
-int far_lake_list(
-    struct location *loc, location_entry_fn *fn, void *arg, struct error *err);
+int far_lake_list(struct location *loc, unsigned wanted, location_entry_fn *fn,
+    void *arg, struct error *err);
 enum outcome far_lake_collect(struct location *loc,
     const struct collect_request *request, struct collect_result *result,
     struct error *err);

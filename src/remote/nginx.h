@@ -57,8 +57,8 @@ struct nginx_headers {
 };
 void nginx_headers(const struct nginx *nginx, struct nginx_headers *headers);
 
-int nginx_list(
-    struct location *loc, location_entry_fn *fn, void *arg, struct error *err);
+int nginx_list(struct location *loc, unsigned wanted, location_entry_fn *fn,
+    void *arg, struct error *err);
 
 #define NGINX_PAGE (256ull << 20) /* bytes; millions of names */
 

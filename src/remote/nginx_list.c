@@ -323,8 +323,8 @@ walk_space(struct walk *walk, enum key_space space)
 }
 
 int
-nginx_list(
-    struct location *loc, location_entry_fn *fn, void *arg, struct error *err)
+nginx_list(struct location *loc, unsigned wanted, location_entry_fn *fn,
+    void *arg, struct error *err)
 {
 	struct nginx *nginx = nginx_of(loc);
 	auto_free struct pending *pending = xmalloc(sizeof(*pending));
@@ -333,13 +333,14 @@ nginx_list(
 		.arg = arg,
 		.err = err,
 		.pending = pending };
-	int rc;
+	int rc = 0;
 
 	pending->count = 0;
 	if (nginx_begin(nginx, err) < 0 || nginx_learn(nginx, err) < 0)
 		return -1;
-	rc = walk_space(&walk, KEY_BLOB);
-	if (rc == 0)
+	if (wanted & LIST_BLOBS)
+		rc = walk_space(&walk, KEY_BLOB);
+	if (rc == 0 && (wanted & LIST_INDEX))
 		rc = walk_space(&walk, KEY_INDEX);
 	for (size_t i = 0; i < pending->count; i++)
 		free(pending->urls[i]);

@@ -158,7 +158,7 @@ static int
 list_all(void *arg, size_t part, location_entry_fn *fn, void *fn_arg,
     struct error *err)
 {
-	return nginx_list(arg, fn, fn_arg, err);
+	return nginx_list(arg, LIST_ALL, fn, fn_arg, err);
 }
 
 static enum outcome

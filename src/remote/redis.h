@@ -69,8 +69,8 @@ const redisReply *redis_answer(
     const struct redis_call *call, enum outcome *outcome, struct error *err);
 
 /* redis_list.c, redis_labels.c: as in struct location_kind. */
-int redis_list(
-    struct location *loc, location_entry_fn *fn, void *arg, struct error *err);
+int redis_list(struct location *loc, unsigned wanted, location_entry_fn *fn,
+    void *arg, struct error *err);
 enum outcome redis_add_labels(struct location *loc, const struct key *key,
     const char *const *labels, struct error *err);
 enum outcome redis_labels(struct location *loc, const struct key *key,

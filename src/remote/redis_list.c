@@ -1,7 +1,8 @@
 /*
  * What a Redis has of ours, by SCAN, a page after the other. A page's keys are asked
- * for their size and last use together; what went meanwhile is left out. What is not
- * as long as our names are is not ours. What comes or goes while pages are turned may
+ * for their size, and for the rest that is wanted, together; what went meanwhile is left
+ * out if its last use was asked for, else it has no bytes. What is not as long as our
+ * names are is not ours. What comes or goes while pages are turned may
  * be missed or, if the server shrinks its table just then, be named twice.
  */
 #include <stdlib.h>
@@ -23,6 +24,7 @@ struct walk {
 	struct redis *redis;
 	struct redis_link *link;
 	enum key_space space;
+	unsigned wanted; /* LIST_... */
 	location_entry_fn *fn;
 	void *arg;
 	struct error *err;
@@ -84,27 +86,38 @@ take_keys(struct walk *walk, const redisReply *names)
 
 /* ---- what is known of a key ---- */
 
-#define ASKED 4 /* calls for a key */
+/* Calls for a key, of which only those are made that are wanted. */
+enum { IDLE, SIZE, MARK, LABELS, ASKED };
 
 /* How long nobody used it is asked first: to ask for its size is to use it. */
+static const struct {
+	const char *verb, *what;
+	unsigned wanted; /* 0: always */
+} asked[ASKED] = {
+	[IDLE] = { "OBJECT", "", LIST_USES },
+	[SIZE] = { "STRLEN", "", 0 },
+	[MARK] = { "GET", "usage_date", LIST_USES },
+	[LABELS] = { "EXISTS", "labels", LIST_LABELS },
+};
+
+static bool
+is_asked(const struct walk *walk, size_t i)
+{
+	return !asked[i].wanted || (walk->wanted & asked[i].wanted);
+}
+
 static void
 ask_key(struct walk *walk, struct redis_batch *batch, const struct key *key)
 {
-	static const struct {
-		const char *verb, *what;
-	} asked[ASKED] = {
-		{ "OBJECT", "" },
-		{ "STRLEN", "" },
-		{ "GET", "usage_date" },
-		{ "EXISTS", "labels" },
-	};
 	struct redis_call *call;
 
 	for (size_t i = 0; i < ASKED; i++) {
+		if (!is_asked(walk, i))
+			continue;
 		call = redis_add(batch, asked[i].verb, asked[i].what, key,
-		    i == 1 ? walk->err : NULL);
+		    i == SIZE ? walk->err : NULL);
 		call->link = walk->link;
-		if (i > 0)
+		if (i != IDLE)
 			continue;
 		call->word[2] = call->word[1];
 		call->word[1] = (struct redis_word){ "IDLETIME", 8 };
@@ -113,39 +126,57 @@ ask_key(struct walk *walk, struct redis_batch *batch, const struct key *key)
 	}
 }
 
+/* The calls that were made for a key, which begin at `call`. Returns the next key's. */
+static const struct redis_call *
+find_calls(const struct walk *walk, const struct redis_call *call,
+    const redisReply *reply[static ASKED])
+{
+	for (size_t i = 0; i < ASKED; i++)
+		reply[i] = is_asked(walk, i) ? call++->reply : NULL;
+	return call;
+}
+
+static bool
+is_of_type(const redisReply *reply, int type)
+{
+	return reply && reply->type == type;
+}
+
 /* By our own mark, else by the server's memory; 0: it keeps another kind of count. */
 static time_t
-last_use(const struct redis_call *idle, const struct redis_call *mark)
+last_use(const redisReply *idle, const redisReply *mark)
 {
-	long long marked =
-	    mark->reply && mark->reply->type == REDIS_REPLY_STRING
-	    ? strtoll(mark->reply->str, NULL, 10)
+	long long marked = is_of_type(mark, REDIS_REPLY_STRING)
+	    ? strtoll(mark->str, NULL, 10)
 	    : 0;
 
 	if (marked > 0)
 		return (time_t)marked;
-	if (idle->reply && idle->reply->type == REDIS_REPLY_INTEGER)
-		return time(NULL) - (time_t)idle->reply->integer;
+	if (is_of_type(idle, REDIS_REPLY_INTEGER))
+		return time(NULL) - (time_t)idle->integer;
 	return 0;
 }
 
-/* 0: on to the next, also where it is gone or not a value. */
+/*
+ * 0: on to the next, also where it is not a value, or gone: then it has no size, and was
+ * never used if that was asked.
+ */
 static int
-tell(struct walk *walk, const struct key *key, const struct redis_call *call)
+tell(struct walk *walk, const struct key *key,
+    const redisReply *const reply[static ASKED])
 {
 	struct location_entry entry = { .key = *key,
-		.last_used = last_use(&call[0], &call[2]),
+		.last_used = last_use(reply[IDLE], reply[MARK]),
 		.leaf = &walk->redis->base };
 
-	entry.unlabelled = call[3].reply &&
-	    call[3].reply->type == REDIS_REPLY_INTEGER &&
-	    call[3].reply->integer == 0;
-	if (!call[1].reply)
+	if (!reply[SIZE])
 		return -1;
-	if (call[1].reply->type != REDIS_REPLY_INTEGER ||
-	    (call[0].reply && call[0].reply->type == REDIS_REPLY_NIL))
+	if (!is_of_type(reply[SIZE], REDIS_REPLY_INTEGER) ||
+	    is_of_type(reply[IDLE], REDIS_REPLY_NIL))
 		return 0;
-	entry.size = (uint64_t)call[1].reply->integer;
+	entry.size = (uint64_t)reply[SIZE]->integer;
+	entry.unlabelled = is_of_type(reply[LABELS], REDIS_REPLY_INTEGER) &&
+	    reply[LABELS]->integer == 0;
 	return walk->fn(walk->arg, &entry);
 }
 
@@ -153,16 +184,20 @@ static int
 walk_keys(struct walk *walk)
 {
 	auto_batch batch = { .redis = walk->redis };
+	const redisReply *reply[ASKED];
+	const struct redis_call *call;
 	int rc = 0;
 
 	for (size_t i = 0; i < walk->count; i++)
 		ask_key(walk, &batch, &walk->keys[i]);
 	redis_run(&batch);
+	call = batch.call;
 	for (size_t i = 0; rc == 0 && i < walk->count; i++) {
+		call = find_calls(walk, call, reply);
 		if (i > 0 &&
 		    compare_keys(&walk->keys[i - 1], &walk->keys[i]) == 0)
 			continue;
-		rc = tell(walk, &walk->keys[i], &batch.call[ASKED * i]);
+		rc = tell(walk, &walk->keys[i], reply);
 	}
 	return rc;
 }
@@ -278,11 +313,15 @@ walk_space(struct walk *walk, enum key_space space)
 }
 
 int
-redis_list(
-    struct location *loc, location_entry_fn *fn, void *arg, struct error *err)
+redis_list(struct location *loc, unsigned wanted, location_entry_fn *fn,
+    void *arg, struct error *err)
 {
 	struct redis *redis = redis_of(loc);
-	struct walk walk = { .redis = redis, .fn = fn, .arg = arg, .err = err };
+	struct walk walk = { .redis = redis,
+		.wanted = wanted,
+		.fn = fn,
+		.arg = arg,
+		.err = err };
 	int rc;
 
 	rc = redis_pool_learn(&redis->pool, err);
@@ -291,8 +330,9 @@ redis_list(
 		if (!redis_pool_has_keys(&redis->pool, i))
 			continue;
 		walk.link = redis->pool.link[i];
-		rc = walk_space(&walk, KEY_INDEX);
-		if (rc == 0)
+		if (wanted & LIST_INDEX)
+			rc = walk_space(&walk, KEY_INDEX);
+		if (rc == 0 && (wanted & LIST_BLOBS))
 			rc = walk_space(&walk, KEY_BLOB);
 	}
 	redis->pool.held = false;

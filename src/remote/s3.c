@@ -678,15 +678,15 @@ read_usage(struct s3 *s3, const struct s3_page *page, time_t *used)
 
 /* Now that the page is whole: `fn` may make requests of its own. */
 static int
-tell_page(
-    struct s3 *s3, const struct s3_page *page, location_entry_fn *fn, void *arg)
+tell_page(struct s3 *s3, unsigned wanted, const struct s3_page *page,
+    location_entry_fn *fn, void *arg)
 {
 	time_t used[S3_PAGE];
 	int rc = 0;
 
 	for (size_t i = 0; i < page->count; i++)
 		used[i] = page->object[i].modified;
-	if (s3->usage && page->count > 0)
+	if (s3->usage && (wanted & LIST_USES) && page->count > 0)
 		read_usage(s3, page, used);
 	for (size_t i = 0; rc == 0 && i < page->count; i++) {
 		struct location_entry entry = { .size = page->object[i].size,
@@ -733,7 +733,7 @@ check_order(
 }
 
 static int
-list_prefix(struct s3 *s3, const char *prefix, location_entry_fn *fn, void *arg,
+list_prefix(struct s3 *s3, unsigned wanted, location_entry_fn *fn, void *arg,
     struct error *err)
 {
 	struct progress progress = { 0 };
@@ -743,11 +743,11 @@ list_prefix(struct s3 *s3, const char *prefix, location_entry_fn *fn, void *arg,
 	while (rc == 0 && more) {
 		struct s3_page *page = s3_page_new();
 
-		rc = read_page(s3, prefix, progress.from, page, err);
+		rc = read_page(s3, s3->bucket.prefix, progress.from, page, err);
 		if (rc == 0)
 			rc = check_order(page, &progress, err);
 		if (rc == 0)
-			rc = tell_page(s3, page, fn, arg);
+			rc = tell_page(s3, wanted, page, fn, arg);
 		free(progress.from);
 		more = page->more;
 		progress.from = take(page->next);
@@ -759,12 +759,12 @@ list_prefix(struct s3 *s3, const char *prefix, location_entry_fn *fn, void *arg,
 }
 
 static int
-s3_list(
-    struct location *loc, location_entry_fn *fn, void *arg, struct error *err)
+s3_list(struct location *loc, unsigned wanted, location_entry_fn *fn, void *arg,
+    struct error *err)
 {
 	struct s3 *s3 = s3_of(loc);
 
-	return list_prefix(s3, s3->bucket.prefix, fn, arg, err);
+	return list_prefix(s3, wanted, fn, arg, err);
 }
 
 /* ---- making room ---- */
@@ -779,7 +779,7 @@ collect_list(void *arg, size_t part, location_entry_fn *fn, void *fn_arg,
     struct error *err)
 {
 	struct collecting *c = arg;
-	int rc = s3_list(&c->s3->base, fn, fn_arg, err);
+	int rc = s3_list(&c->s3->base, LIST_ALL, fn, fn_arg, err);
 
 	bucket_of(c->s3);
 	return rc != 0 ? rc : s3_doomed_send(&c->doomed, err);

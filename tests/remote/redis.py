@@ -1,5 +1,5 @@
 """Redis: plain, through a Unix socket, over TLS, with passwords, as a cluster."""
-import contextlib, hashlib, json, os, shlex, signal, socket, subprocess, threading, time
+import contextlib, hashlib, json, os, re, shlex, signal, socket, subprocess, threading, time
 
 import python_lakes
 from support import Server, free_port, listens, only, running, wait_for
@@ -211,6 +211,22 @@ def test_names_are_those_of_python(server, folder):
     assert redis("KEYS", "*py:*") == []
 
 
+@only("redis")
+def test_nobody_asks_for_what_is_not_wanted(server, folder):
+    """What is verified is asked for its size and its bytes, and nothing else, of which there is "usage" here."""
+    redis, where = Client(server), url(server, "few")
+    for i in range(20):
+        put(folder, where, b"%d" % i)
+    redis("CONFIG", "RESETSTAT")
+    assert "verified 20 entries" in tarn(folder, where, "verify")[0]
+    stats = dict(re.findall(r"cmdstat_(\w+):calls=(\d+)", redis("INFO", "commandstats").decode()))
+    assert (stats["strlen"], stats["get"], stats["set"]) == ("20", "20", "20"), stats  # SET is a use that is noted
+    assert not {"object", "exists"} & set(stats), stats
+    tarn(folder, "", "copy", where, f"{folder}/copy")
+    stats = dict(re.findall(r"cmdstat_(\w+):calls=(\d+)", redis("INFO", "commandstats").decode()))
+    assert (stats["strlen"], stats["exists"], stats["get"]) == ("40", "20", "40") and "object" not in stats, stats
+
+
 @only("redis", "redis socket")
 def test_what_python_wrote_is_read(server, folder):
     redis, where = Client(server), url(server, "other")
@@ -317,7 +333,7 @@ def test_keys_are_spread(server, folder):
     assert sum(sizes) == 24 and all(sizes), sizes
     listed = [json.loads(line)["key"] for line in tarn(folder, where, "ls", "--json")[0].splitlines()]
     assert sorted(listed) == keys, listed
-    tarn(folder, where, "copy", where, f"{folder}/lake")
+    tarn(folder, "", "copy", where, f"{folder}/lake")
     tarn(folder, where, "copy", f"{folder}/lake", url(server, "again"))
     assert len(tarn(folder, url(server, "again"), "ls")[0].splitlines()) == 24
     tarn(folder, where, "rm", *keys)

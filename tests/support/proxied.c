@@ -155,13 +155,13 @@ flush(struct proxied *proxied)
 }
 
 static int
-list_real(
-    struct location *loc, location_entry_fn *fn, void *arg, struct error *err)
+list_real(struct location *loc, unsigned wanted, location_entry_fn *fn,
+    void *arg, struct error *err)
 {
 	struct proxied *proxied = proxied_of(loc);
 
 	flush(proxied);
-	return proxied->real->list(loc, fn, arg, err);
+	return proxied->real->list(loc, wanted, fn, arg, err);
 }
 
 static void

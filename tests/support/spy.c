@@ -241,13 +241,13 @@ spy_touch(struct location *loc, const struct key *key, struct error *err)
 }
 
 static int
-spy_list(
-    struct location *loc, location_entry_fn *fn, void *arg, struct error *err)
+spy_list(struct location *loc, unsigned wanted, location_entry_fn *fn,
+    void *arg, struct error *err)
 {
 	write_call(spy_in(loc), "list", NULL, 0, 0);
 	if (must_fail(spy_in(loc)))
 		return fail(err);
-	return spy_in(loc)->real->list(loc, fn, arg, err);
+	return spy_in(loc)->real->list(loc, wanted, fn, arg, err);
 }
 
 /* Sorted, and each once. */

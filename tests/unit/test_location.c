@@ -305,6 +305,34 @@ TEST_EVERY_LOCATION(lists_what_it_has)
 	check_int(asked, 3);
 }
 
+/* Told of one space alone, with nothing of labels. */
+static int
+see_some(void *arg, const struct location_entry *entry)
+{
+	struct seen *seen = arg;
+
+	check(!entry->unlabelled);
+	seen->blobs += entry->key.space == KEY_BLOB;
+	seen->records += entry->key.space == KEY_INDEX;
+	seen->bytes += entry->size;
+	return 0;
+}
+
+TEST_EVERY_LOCATION(lists_what_is_wanted)
+{
+	struct seen blobs = { 0 }, records = { 0 };
+	struct error err = { 0 };
+	struct key key;
+	auto_free char *data = subject_value(1, 1000, &key);
+
+	check_int(put(loc, &key, data, 1000, WRITE_IF_ABSENT), STORED);
+	check_int(put(loc, &record, "x", 1, WRITE_IF_ABSENT), STORED);
+	(void)location_list_some(loc, LIST_BLOBS, see_some, &blobs, &err);
+	(void)location_list_some(loc, LIST_INDEX, see_some, &records, &err);
+	check(blobs.blobs > 0 && blobs.bytes >= 500 * blobs.blobs);
+	check(records.records > 0 && records.bytes >= records.records);
+}
+
 #define BATCH 200
 
 TEST_EVERY_LOCATION(answers_batches)
