@@ -24,6 +24,7 @@
 #define IN_MEMORY ((size_t)256 << 10)    /* of one value, in bytes */
 #define BATCH_MEMORY ((uint64_t)8 << 20) /* of a batch */
 #define GIVE_UP 16                       /* failures in a row */
+#define SMALL ((uint64_t)64 << 10)       /* bytes that may be read in vain */
 
 enum pass { BLOBS, RECORDS, PATH_SETS_LAST, PASSES };
 
@@ -47,7 +48,8 @@ struct copy {
 	struct location_entry found[BATCH]; /* blobs to be looked for there */
 	size_t waiting;
 	uint64_t expected; /* bytes that they will have in memory */
-	bool has_index;    /* the source, as far as was seen with the blobs */
+	bool lacks_all; /* of the last that were looked for, none was there */
+	bool has_index; /* the source, as far as was seen with the blobs */
 
 	uint64_t blobs, values, bytes; /* copied */
 	uint64_t there, declined, damaged, incomplete, failed;
@@ -133,6 +135,7 @@ settle(struct copy *copy, struct piece *piece,
 		return;
 	}
 	copy->there += !stored;
+	copy->lacks_all &= stored;
 	copy->blobs += stored && write->key.space == KEY_BLOB;
 	copy->values += stored && write->key.space == KEY_INDEX;
 	copy->bytes += stored ? write->in->size : 0;
@@ -261,14 +264,31 @@ leave_out(struct copy *copy)
 			copy->found[count++] = entry;
 		}
 	}
+	copy->lacks_all = count == copy->waiting;
 	copy->waiting = count;
+}
+
+/*
+ * A new location has nothing, and says of each value that it is written when it is there
+ * after all. Composites are asked: what one member has is not for the others.
+ */
+static bool
+is_taken_for_new(const struct copy *copy)
+{
+	bool small = true;
+
+	for (size_t i = 0; i < copy->waiting; i++)
+		small &= copy->found[i].size <= SMALL;
+	return small && copy->lacks_all && !copy->dry_run &&
+	    !copy->to->kind->member;
 }
 
 /* All that wait are of one leaf. */
 static void
 bring(struct copy *copy)
 {
-	leave_out(copy);
+	if (!is_taken_for_new(copy))
+		leave_out(copy);
 	if (copy->waiting > 0)
 		copy_blobs(copy, copy->found, copy->waiting);
 	copy->waiting = 0;
