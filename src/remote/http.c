@@ -9,10 +9,12 @@
 #include "remote/http.h"
 
 #include <curl/curl.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "base/version.h"
@@ -28,6 +30,7 @@
 #define TEXT_MAX 2048           /* bytes of a refusal that are kept */
 #define REFUSAL_MAX (64 * 1024) /* bytes of it that are waited for */
 #define BUFFER (256L * 1024)
+#define SMALL (32 * 1024) /* bytes of a body that leave with their headers */
 #define SECOND 1000000
 #define DIGESTED \
 	(32 << 20) /* bytes that a server may take a second to put away */
@@ -38,6 +41,7 @@ struct transfer {
 	struct http *http;
 	struct http_request *request; /* NULL: free */
 	struct curl_slist *headers;
+	struct buf body; /* of the request, if it is small */
 	char text[CURL_ERROR_SIZE];
 	int64_t moved_us; /* when something last did */
 	int64_t began_us;
@@ -54,6 +58,7 @@ struct http {
 	unsigned active;
 	unsigned at_once;    /* requests that the server seems to take */
 	int64_t answered_us; /* when one last was */
+	bool netrc;          /* is to be looked into, and there */
 	int64_t ours_us;     /* that sources and sinks have taken in all */
 	struct http_request *queue, **last;
 	const int64_t *deadline_us; /* borrowed, or NULL */
@@ -105,8 +110,11 @@ http_free(struct http *http)
 {
 	if (!http)
 		return;
-	for (unsigned i = 0; http->transfers && i < http->options.parallel; i++)
+	for (unsigned i = 0; http->transfers && i < http->options.parallel;
+	     i++) {
 		curl_easy_cleanup(http->transfers[i].easy);
+		buf_release(&http->transfers[i].body);
+	}
 	free(http->transfers);
 	if (http->multi)
 		(void)curl_multi_cleanup(http->multi);
@@ -141,6 +149,8 @@ prepare(struct http *http, struct error *err)
 	(void)curl_multi_setopt(
 	    http->multi, CURLMOPT_MAXCONNECTS, (long)http->options.parallel);
 	http->transfers = memset(xmalloc(size), 0, size);
+	for (unsigned i = 0; i < http->options.parallel; i++)
+		http->transfers[i].body = (struct buf)BUF_INIT;
 	return 0;
 }
 
@@ -284,6 +294,17 @@ take_body(char *data, size_t size, size_t count, void *arg)
 	return size;
 }
 
+static int
+ended_early(struct transfer *transfer)
+{
+	struct http_request *request = transfer->request;
+
+	return error_set(&request->err, ERROR_CORRUPT,
+	    "there were %llu bytes to send instead of %llu",
+	    (unsigned long long)transfer->sent,
+	    (unsigned long long)request->in->size);
+}
+
 static size_t
 give_body(char *data, size_t size, size_t count, void *arg)
 {
@@ -297,10 +318,7 @@ give_body(char *data, size_t size, size_t count, void *arg)
 		size = (size_t)left;
 	got = size ? source_read(request->in, data, size, &request->err) : 0;
 	if (got == 0 && size > 0)
-		got = error_set(&request->err, ERROR_CORRUPT,
-		    "there were %llu bytes to send instead of %llu",
-		    (unsigned long long)transfer->sent,
-		    (unsigned long long)request->in->size);
+		got = ended_early(transfer);
 	if (got < 0)
 		return CURL_READFUNC_ABORT;
 	transfer->sent += (uint64_t)got;
@@ -325,6 +343,17 @@ seek_body(void *arg, curl_off_t offset, int origin)
 
 /* ---- starting ---- */
 
+/* Headers and body are one packet so. It is no form, which libcurl would call it. */
+static void
+set_small_body(CURL *easy, struct transfer *transfer)
+{
+	(void)curl_easy_setopt(
+	    easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)transfer->body.len);
+	(void)curl_easy_setopt(easy, CURLOPT_POSTFIELDS, transfer->body.data);
+	transfer->headers =
+	    curl_slist_append(transfer->headers, "Content-Type:");
+}
+
 static void
 set_method(CURL *easy, struct transfer *transfer)
 {
@@ -337,6 +366,10 @@ set_method(CURL *easy, struct transfer *transfer)
 		    easy, CURLOPT_CUSTOMREQUEST, request->method);
 	if (!request->in)
 		return;
+	if (request->in->size <= SMALL) {
+		set_small_body(easy, transfer);
+		return;
+	}
 	(void)curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
 	(void)curl_easy_setopt(
 	    easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)request->in->size);
@@ -349,8 +382,10 @@ set_method(CURL *easy, struct transfer *transfer)
 }
 
 static void
-set_options(CURL *easy, const struct http_options *options)
+set_options(CURL *easy, const struct http *http)
 {
+	const struct http_options *options = &http->options;
+
 	(void)curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
 	(void)curl_easy_setopt(
 	    easy, CURLOPT_PROXY, options->proxy ? options->proxy : "");
@@ -375,8 +410,7 @@ set_options(CURL *easy, const struct http_options *options)
 	(void)curl_easy_setopt(easy, CURLOPT_USERNAME, options->user);
 	(void)curl_easy_setopt(easy, CURLOPT_PASSWORD, options->password);
 	(void)curl_easy_setopt(easy, CURLOPT_NETRC,
-	    options->netrc && !options->user ? (long)CURL_NETRC_OPTIONAL
-	                                     : (long)CURL_NETRC_IGNORED);
+	    http->netrc ? (long)CURL_NETRC_OPTIONAL : (long)CURL_NETRC_IGNORED);
 }
 
 static void
@@ -388,6 +422,42 @@ set_answer(CURL *easy, struct transfer *transfer)
 	(void)curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer);
 	(void)curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_body);
 	(void)curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
+}
+
+static void conclude(struct transfer *transfer, CURLcode code);
+
+/* Its body can't be had: it ends before it began. */
+static void
+give_up_unsent(struct transfer *transfer)
+{
+	struct http_request *request = transfer->request;
+
+	conclude(transfer, CURLE_ABORTED_BY_CALLBACK);
+	transfer->request = NULL;
+	if (request->done)
+		request->done(request);
+}
+
+/* Returns 0, or -1: the request has the error. */
+static int
+read_small_body(struct transfer *transfer)
+{
+	struct http_request *request = transfer->request;
+	struct source *in = request->in;
+	char chunk[SMALL];
+	ssize_t got = 1;
+
+	buf_reset(&transfer->body);
+	if (!in || in->size > SMALL)
+		return 0;
+	while (got > 0 && transfer->body.len < in->size) {
+		got = source_read(in, chunk,
+		    (size_t)in->size - transfer->body.len, &request->err);
+		if (got > 0)
+			buf_add(&transfer->body, chunk, (size_t)got);
+	}
+	transfer->sent = transfer->body.len;
+	return got == 0 ? ended_early(transfer) : got < 0 ? -1 : 0;
 }
 
 static void
@@ -406,7 +476,11 @@ begin(struct transfer *transfer, struct http_request *request)
 	moved(transfer);
 	transfer->began_us = transfer->moved_us;
 	transfer->ours_us = http->ours_us;
-	set_options(easy, &http->options);
+	if (read_small_body(transfer) < 0) {
+		give_up_unsent(transfer);
+		return;
+	}
+	set_options(easy, http);
 	set_answer(easy, transfer);
 	set_method(easy, transfer);
 	(void)curl_easy_setopt(easy, CURLOPT_URL, url ? url : request->url);
@@ -740,12 +814,25 @@ fail_all(struct http *http, const struct error *why)
 	}
 }
 
+/* libcurl would open it for each request, and for most of us it isn't there. */
+static bool
+has_netrc(const struct http *http)
+{
+	const char *home = getenv("HOME");
+	auto_free char *path = xasprintf("%s/.netrc", home ? home : "");
+
+	if (!http->options.netrc || http->options.user)
+		return false;
+	return !home || access(path, F_OK) == 0 || errno != ENOENT;
+}
+
 void
 http_run(struct http *http)
 {
 	struct error err = { 0 };
 	int running, wait_ms;
 
+	http->netrc = has_netrc(http);
 	if (prepare(http, &err) < 0)
 		fail_all(http, &err);
 	while (fill(http), http->active > 0) {

@@ -30,6 +30,7 @@ struct nginx {
 	bool known;                /* `config` is what config.yml says */
 	int64_t looked_us;         /* when there was none; 0: never looked */
 	bool no_head, no_move;     /* it doesn't do that */
+	bool finds; /* what was to be written was there, lately */
 };
 
 static inline struct nginx *

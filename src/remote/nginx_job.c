@@ -7,6 +7,9 @@
  * WRITE_IF_ABSENT is less than atomic: MOVE with "Overwrite: F" looks before it
  * moves, so two writers at one time may both be told that they were first, and the
  * second one's value stays. What is there is one of them, whole.
+ *
+ * Whether a value is there is asked first if it is large, so that it isn't sent in vain,
+ * or if the last ones were; else only if the server doesn't take it.
  */
 #include "remote/nginx_job.h"
 
@@ -16,6 +19,7 @@
 #include "base/mem.h"
 
 #define UNANNOUNCED (1ull << 30) /* bytes of a body without Content-Length */
+#define SMALL (64 * 1024)        /* bytes that may be sent in vain */
 
 static void
 end(struct job *job, enum outcome outcome)
@@ -30,10 +34,18 @@ refuse(struct job *job)
 	(void)http_refusal(&job->request, &job->err);
 }
 
-/* It ends as it was going to, whatever came of this. */
+static void have_looked_after(struct job *job);
+
 static void
 have_tidied(struct job *job)
 {
+}
+
+/* It ends as it was going to, whatever comes of this. */
+static bool
+is_afterwards(const struct job *job)
+{
+	return job->step == have_tidied || job->step == have_looked_after;
 }
 
 static void
@@ -43,7 +55,7 @@ answered(struct http_request *request)
 
 	if (request->result == 0) {
 		job->step(job);
-	} else if (job->step != have_tidied) {
+	} else if (!is_afterwards(job)) {
 		job->err = request->err;
 		end(job, FAILED);
 	}
@@ -186,6 +198,7 @@ job_contains(struct job *job)
 
 static void put_value(struct job *job);
 static void move_value(struct job *job);
+static void look_before(struct job *job, void (*absent)(struct job *job));
 
 /* What it is about if a PUT is refused so. */
 static bool
@@ -263,17 +276,30 @@ make_folders(struct job *job, void (*again)(struct job *job))
 	make_folder(job);
 }
 
+/* Nobody knows yet whether there is one, in whose place it would not be. */
+static bool
+may_be_there(const struct job *job)
+{
+	return !job->looked && job->mode != WRITE_REPLACE;
+}
+
 static void
 have_put_at_once(struct job *job)
 {
-	if (job->request.status / 100 == 2)
+	if (job->request.status / 100 == 2) {
 		end(job, STORED);
-	else if (lacks_folder(job))
+		return;
+	}
+	if (lacks_folder(job)) {
 		make_folders(job, put_value);
-	else if (is_declined(job))
+		return;
+	}
+	if (is_declined(job))
 		decline(job);
 	else
 		refuse(job);
+	if (may_be_there(job))
+		look(job, job->url, have_looked_after);
 }
 
 static void
@@ -284,6 +310,7 @@ have_put_aside(struct job *job)
 		return;
 	}
 	job->folders_made = false;
+	job->put_aside = true;
 	move_value(job);
 }
 
@@ -307,7 +334,11 @@ put_without_move(struct job *job)
 {
 	free(job->temp);
 	job->temp = NULL;
-	put_value(job);
+	job->put_aside = false;
+	if (may_be_there(job))
+		look_before(job, put_value);
+	else
+		put_value(job);
 }
 
 static bool
@@ -319,18 +350,26 @@ cant_move(const struct job *job)
 }
 
 static void
+move_into_folder(struct job *job)
+{
+	make_folders(job, move_value);
+}
+
+static void
 have_moved(struct job *job)
 {
 	int status = job->request.status;
 
 	if (status / 100 == 2) {
 		end(job, STORED);
-	} else if (status == 412) {
-		end(job, KEPT);
-		tidy(job, have_tidied);
 	} else if (cant_move(job)) {
 		job->nginx->no_move = true;
 		tidy(job, put_without_move);
+	} else if (may_be_there(job)) {
+		look_before(job, status == 412 ? move_value : move_into_folder);
+	} else if (status == 412) {
+		end(job, KEPT);
+		tidy(job, have_tidied);
 	} else if (lacks_folder(job)) {
 		make_folders(job, move_value);
 	} else {
@@ -357,25 +396,62 @@ move_value(struct job *job)
 }
 
 /* A blob of the wrong size is damaged. */
-static void
-have_looked_first(struct job *job)
+static bool
+is_damaged(const struct job *job)
 {
 	uint64_t length = job->request.length;
 
-	if (job->request.status / 100 == 2) {
-		if (job->key && job->key->space == KEY_BLOB &&
-		    length != HTTP_UNKNOWN && length != job->in->size) {
-			job->mode = WRITE_REPLACE;
-			put_value(job);
-		} else {
-			end(job, KEPT);
-		}
+	return job->key && job->key->space == KEY_BLOB &&
+	    length != HTTP_UNKNOWN && length != job->in->size;
+}
+
+static void
+end_unmoved(struct job *job, enum outcome outcome)
+{
+	end(job, outcome);
+	if (job->put_aside)
+		tidy(job, have_tidied);
+}
+
+static void
+have_looked_before(struct job *job)
+{
+	bool there = job->request.status / 100 == 2;
+
+	if (there || is_absent(job))
+		job->nginx->finds = there;
+	if (there && is_damaged(job)) {
+		job->mode = WRITE_REPLACE;
+		job->put_aside ? move_value(job) : put_value(job);
+	} else if (there) {
+		end_unmoved(job, KEPT);
 	} else if (is_absent(job)) {
-		put_value(job);
+		job->absent(job);
 	} else if (is_folder(job)) {
-		look(job, in_folder(job), have_looked_first);
+		look(job, in_folder(job), have_looked_before);
 	} else if (!looks_again(job)) {
 		refuse(job);
+		end_unmoved(job, FAILED);
+	}
+}
+
+static void
+look_before(struct job *job, void (*absent)(struct job *job))
+{
+	job->looked = true;
+	job->absent = absent;
+	look(job, job->url, have_looked_before);
+}
+
+/* What was refused may be there; if not, that it was refused stays its outcome. */
+static void
+have_looked_after(struct job *job)
+{
+	if (job->request.status / 100 != 2) {
+		(void)looks_again(job);
+	} else if (!is_damaged(job)) {
+		job->err = (struct error){ 0 };
+		end(job, KEPT);
 	}
 }
 
@@ -400,10 +476,11 @@ job_write(struct job *job)
 
 	name_aside(
 	    job, job->key ? digest_hex(&job->key->digest, hex) : "config");
-	if (job->mode == WRITE_REPLACE)
+	if (job->mode == WRITE_REPLACE ||
+	    (job->temp && job->in->size <= SMALL && !job->nginx->finds))
 		put_value(job);
 	else
-		look(job, job->url, have_looked_first);
+		look_before(job, put_value);
 }
 
 /* ---- removing ---- */

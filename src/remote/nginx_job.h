@@ -28,10 +28,13 @@ struct job {
 	char *destination;
 	struct http_request request;
 	struct nginx_headers headers;
-	void (*step)(struct job *job);  /* once the request is answered */
-	void (*again)(struct job *job); /* once there are folders */
-	size_t folder;                  /* the one being made; 0: none yet */
+	void (*step)(struct job *job);   /* once the request is answered */
+	void (*again)(struct job *job);  /* once there are folders */
+	void (*absent)(struct job *job); /* once it is known to be absent */
+	size_t folder;                   /* the one being made; 0: none yet */
 	bool asked_by_get, folders_made;
+	bool looked;    /* whether there is one already */
+	bool put_aside; /* at `temp`, whole */
 };
 
 void job_read(struct job *job);

@@ -1,6 +1,6 @@
 """nginx as a location: plain and with TLS, client certificates, basic and bearer
 authentication, listings in JSON and HTML, without WebDAV, and as Bazel's cache."""
-import contextlib, hashlib, os, shutil, subprocess
+import collections, contextlib, hashlib, os, shutil, subprocess
 
 import python_lakes, support, web
 from web import HELLO, HELLO_KEY, must, tarn
@@ -233,6 +233,43 @@ def test_replaces_a_blob_of_the_wrong_size(server, folder):
     must(tarn(folder, url(server), "read", HELLO_KEY), 1, "not what its key says")
     must(write(folder, url(server)))
     assert must(tarn(folder, url(server), "read", HELLO_KEY)).out == HELLO
+
+
+@on("nginx")
+def test_asks_for_no_more_than_it_needs(server, folder):
+    log, place = f"{os.path.dirname(server.www)}/access", f"{server.www}/asked/{HELLO_KEY[:2]}/{HELLO_KEY[2:]}"
+    large, there, all_ = os.urandom(100000), url(server, "asked"), []
+
+    def asked(run, **methods):
+        """A line is logged some time after the answer; what is one too many shows the next time at the latest."""
+        def found():
+            with open(log) as file:
+                lines = [line.split('"')[1].split() for line in file]
+            return sorted(words[0] for words in lines if "/asked/" in words[1] and "config" not in words[1])
+        must(run)
+        all_.extend(name for name, count in methods.items() for _ in range(count))
+        with contextlib.suppress(RuntimeError):
+            support.wait_for(lambda: len(found()) >= len(all_))
+        assert found() == sorted(all_), (collections.Counter(found()), collections.Counter(all_))
+        assert files(f"{server.www}/asked/.tmp") == []
+
+    asked(write(folder, there), PUT=1, MOVE=1)
+    asked(write(folder, there), PUT=1, MOVE=1, HEAD=1, DELETE=1)
+    asked(write(folder, there, large), HEAD=1, PUT=1, MOVE=1)
+    asked(write(folder, there, large), HEAD=1)
+    put(place, b"hell")
+    asked(write(folder, there), PUT=1, MOVE=2, HEAD=1)
+    assert open(place, "rb").read() == HELLO
+    os.unlink(place)
+    put(f"{place}/data", HELLO)  # as old Python libraries have it
+    asked(write(folder, there), PUT=1, MOVE=1, HEAD=2, DELETE=1)
+    assert files(place) == ["data"]
+    for i in range(300):
+        key = hashlib.sha256(b"%d" % i).hexdigest()
+        put(f"{folder}/here/{key[:2]}/{key[2:]}", b"%d" % i)
+    asked(tarn(folder, "", "copy", f"{folder}/here", there), HEAD=64, PUT=300, MOVE=300)
+    for _ in range(2):
+        asked(tarn(folder, "", "copy", f"{folder}/here", there), HEAD=300)
 
 
 @on("nginx")
