@@ -29,9 +29,7 @@ class Way(asyncio.Protocol):
             self.later()
 
     def data_received(self, data):
-        if self.up:
-            self.wire.spoke(self.line, "client")
-        self.forward(data)
+        self.forward((data, *self.wire.said(self.line, self.up)))
 
     def connection_lost(self, error):
         self.forward(None)
@@ -45,11 +43,12 @@ class Way(asyncio.Protocol):
         asyncio.get_event_loop().call_later(self.wire.delay, self.deliver)
 
     def deliver(self):
-        data = self.waiting.popleft()
-        if data is None:
+        what = self.waiting.popleft()
+        if what is None:
             return self.to.transport.close()
+        data, trip, since = what
+        self.wire.heard(self.line, self.up, trip, since)
         if not self.up:
-            self.wire.spoke(self.line, "server")
             self.wire.carried += len(data)
         self.to.transport.write(data)
 
@@ -57,16 +56,18 @@ class Way(asyncio.Protocol):
 class Line:
     """One connection: how often the client said something after it had heard something."""
     def __init__(self):
-        self.turns, self.last = 0, "server"
+        self.turns, self.answered = 0, True
 
 
 class Wire:
-    """Stands between clients and the server at `port`. `trips` counts how often a client said something
-    after it had heard something, over all connections, but for the first `own` times on each, by which
-    a connection is made."""
+    """Stands between clients and the server at `port`. `trips` is the longest chain of words and answers to them
+    since reset(), over all connections: what a client says belongs to the trip after that of the last answer that
+    it has heard. So what a busy machine says in pieces is one trip, unless it takes a trip's time over it. The
+    first `own` times that a client speaks on a connection make it, and don't count."""
     def __init__(self, port, own):
-        self.port, self.own, self.delay, self.trips, self.last, self.lines = port, own, ONE_WAY, 0, "server", []
+        self.port, self.own, self.delay, self.resets, self.lines = port, own, ONE_WAY, 0, []
         self.carried = 0  # bytes from the server
+        self.reset()
         self.loop = asyncio.new_event_loop()
         self.server = self.loop.run_until_complete(
             self.loop.create_server(self.accept, "127.0.0.1", 0, backlog=200))
@@ -78,15 +79,28 @@ class Wire:
         self.lines.append(Line())
         return Way(self, True, self.lines[-1])
 
-    def spoke(self, line, who):
-        line.turns += (who, line.last) == ("client", "server")
-        line.last = who
-        if line.turns > self.own:
-            self.trips += (who, self.last) == ("client", "server")
-            self.last = who
+    def said(self, line, up):
+        """Which trip it belongs to, and since which reset() that counts."""
+        line.turns += up and line.answered
+        line.answered &= not up
+        if line.turns <= self.own:
+            return 0, -1
+        trip = self.answered + 1 if up else self.asked
+        self.trips = max(self.trips, trip)
+        return trip, self.resets
+
+    def heard(self, line, up, trip, since):
+        line.answered |= not up
+        if since != self.resets:
+            return
+        if up:
+            self.asked = max(self.asked, trip)
+        else:
+            self.answered = max(self.answered, trip)
 
     def reset(self):
-        self.trips, self.last = 0, "server"
+        self.resets += 1
+        self.trips = self.asked = self.answered = 0
 
     def close(self):
         self.loop.call_soon_threadsafe(self.loop.stop)
