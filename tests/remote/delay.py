@@ -159,7 +159,7 @@ def trouble(event):
 def patiently(test):
     """What was in the way of an attempt is no failure of the test, unless it is always there."""
     def run(server, folder):
-        for attempt in range(5):
+        for attempt in range(8):
             own = f"{folder}/{attempt}"
             os.mkdir(own)
             try:
