@@ -1,6 +1,6 @@
 export TARN_DIR="$PWD/d" HOME="$PWD/h" XDG_CONFIG_HOME=
 unset TARN_TIERS TARN_CONFIG TARN_EVENTS
-plain() { sed "s|$PWD|.|g; s/[0-9a-f]\{64\}/<key>/g; s/, [0-9.]* [KM]iB/, <size>/; s/\"bytes\":[0-9]*/\"bytes\":0/"; }
+plain() { sed "s|$PWD|.|g; s/[0-9a-f]\{64\}/<key>/g; s/, \([0-9.]* [KM]iB\|[0-9]\{3,\} B\)/, <size>/; s/\"bytes\":[0-9]*/\"bytes\":0/"; }
 copy() { tarn copy "$@" >all 2>&1; status=$?; plain <all | LC_ALL=C sort; echo "status $status"; }
 list() { (cd "$1" && find . -type f ! -path './.tmp/*' ! -name size ! -name gc.lock | LC_ALL=C sort | xargs sha256sum); }
 mkdir .git

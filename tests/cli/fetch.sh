@@ -1,7 +1,7 @@
 export TARN_DIR="$PWD/d" HOME="$PWD/h" XDG_CONFIG_HOME=
 unset TARN_TIERS TARN_CONFIG TARN_EVENTS
 mkdir .git
-fetch() { TARN_TIERS="$PWD/near,$PWD/far" tarn fetch "$@" >all 2>&1; status=$?; sed "s|$PWD|.|g; s/[0-9a-f]\{64\}/<key>/g; s/, [0-9.]* KiB/, <size>/; s/\"bytes\":[0-9]\{3,\}/\"bytes\":<size>/" all; echo "status $status"; }
+fetch() { TARN_TIERS="$PWD/near,$PWD/far" tarn fetch "$@" >all 2>&1; status=$?; sed "s|$PWD|.|g; s/[0-9a-f]\{64\}/<key>/g; s/, \([0-9.]* [KM]iB\|[0-9]\{3,\} B\)/, <size>/; s/\"bytes\":[0-9]\{3,\}/\"bytes\":<size>/" all; echo "status $status"; }
 files() { find near -type f ! -path '*/.tmp/*' ! -name config.yml ! -path '*/tools/tarn-exec/[a-z]*' | wc -l; find near -path '*/index/*' -type f | wc -l; }
 echo hello >f
 key=$(TARN_TIERS="$PWD/far" tarn write f)

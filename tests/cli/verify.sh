@@ -1,7 +1,7 @@
 export TARN_DIR="$PWD/d" HOME="$PWD/h" XDG_CONFIG_HOME=
 unset TARN_TIERS TARN_CONFIG TARN_EVENTS
 umask 022
-plain() { sed "s|$PWD|.|g; s/[0-9a-f]\{64\}/<key>/g; s/, [0-9.]* [KM]iB/, <size>/; s/ entries, [1-9][0-9]*:/ entries, <size>:/; s/\"bytes\":[0-9]*/\"bytes\":0/; s|/[0-9a-f]\{2\}/[0-9a-f]\{62\}|/<key>|g; s|lake/[0-9a-f]\{2\}:|lake/<2>:|; s|/[0-9a-f]\{2\}/[0-9a-f]\{2\}/[0-9a-f]\{60\}|/<2>/<2>/<60>|; s|/[0-9a-f]\{2\}/mine|/<2>/mine|; s/observe-[0-9a-f]*/observe-<sum>/"; }
+plain() { sed "s|$PWD|.|g; s/[0-9a-f]\{64\}/<key>/g; s/, \([0-9.]* [KM]iB\|[0-9]\{3,\} B\)/, <size>/; s/ entries, [1-9][0-9]*:/ entries, <size>:/; s/\"bytes\":[0-9]*/\"bytes\":0/; s|/[0-9a-f]\{2\}/[0-9a-f]\{62\}|/<key>|g; s|lake/[0-9a-f]\{2\}:|lake/<2>:|; s|/[0-9a-f]\{2\}/[0-9a-f]\{2\}/[0-9a-f]\{60\}|/<2>/<2>/<60>|; s|/[0-9a-f]\{2\}/mine|/<2>/mine|; s/observe-[0-9a-f]*/observe-<sum>/"; }
 verify() { tarn verify "$@" >all 2>&1; status=$?; plain <all | LC_ALL=C sort; echo "status $status"; }
 mkdir .git
 PATH=$(dirname "$(command -v tarn)"):/usr/bin:/bin

@@ -267,7 +267,7 @@ def test_asks_for_no_more_than_it_needs(server, folder):
     for i in range(300):
         key = hashlib.sha256(b"%d" % i).hexdigest()
         put(f"{folder}/here/{key[:2]}/{key[2:]}", b"%d" % i)
-    asked(tarn(folder, "", "copy", f"{folder}/here", there), HEAD=64, PUT=300, MOVE=300)
+    asked(tarn(folder, "", "copy", f"{folder}/here", there), HEAD=256, PUT=300, MOVE=300)
     for _ in range(2):
         asked(tarn(folder, "", "copy", f"{folder}/here", there), HEAD=300)
 
