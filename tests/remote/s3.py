@@ -721,7 +721,7 @@ def test_asks_for_keys_again_before_they_end(server, folder):
         return refusal(400, "ExpiredToken") if ended[0] == 1 else None
     lake = f"{folder}/lake"
     os.mkdir(lake)
-    for i in range(200):
+    for i in range(1000):
         hex = hashlib.sha256(b"%d" % i).hexdigest()
         os.makedirs(f"{lake}/{hex[:2]}", exist_ok=True)
         with open(f"{lake}/{hex[:2]}/{hex[2:]}", "wb") as f:
@@ -736,5 +736,5 @@ def test_asks_for_keys_again_before_they_end(server, folder):
         tarn(server, there, "copy", lake, place(server, "renewed2"), env=env)
         assert len(giver.seen) == asked + 1
         with Proxy(server.port, refuse_first) as proxy:
-            assert tarn(server, place(server, "renewed", port=proxy.port), "read", hex, env=env) == "199"
+            assert tarn(server, place(server, "renewed", port=proxy.port), "read", hex, env=env) == "999"
         assert len(giver.seen) == asked + 3
