@@ -17,11 +17,12 @@ struct sftp_job {
 	struct far_file *file;
 	const char *verb; /* "read", for messages */
 	char handle[SFTP_HANDLE_MAX];
-	size_t handle_len; /* 0: it isn't open */
-	uint64_t done;     /* bytes */
-	bool opened;       /* it was, once */
-	bool guessed;      /* under the handle that was guessed for it */
-	bool over;         /* there is an outcome */
+	size_t handle_len;     /* 0: it isn't open */
+	uint64_t done;         /* bytes */
+	bool opened;           /* it was, once */
+	bool guessed;          /* under the handle that was guessed for it */
+	struct far_stat first; /* what it was then */
+	bool over;             /* there is an outcome */
 };
 
 struct sftp *sftp_of(struct far *far);

@@ -9,8 +9,9 @@
  * wrong guess harms nothing: it is made only when no other file is open.
  *
  * Those that are longer, and all if there was no guess or a wrong one, are opened all
- * at once, then asked for what they are and for their first bytes at once. What is
- * longer is then asked for in many pieces ahead, one file after the other.
+ * at once, then asked for what they are and for their first bytes at once, or the next
+ * ones, since what was passed on can't be taken back. What is longer is then asked for
+ * in many pieces ahead, one file after the other.
  */
 #include <string.h>
 #include <sys/stat.h>
@@ -266,12 +267,10 @@ ask_all(
 	return sftp_end(sftp, take_guessed_close, job, err);
 }
 
-/* It is whole, or is to be read again from its start. */
+/* It is whole, or there is more of it. */
 static void
 take_whole(struct sftp_job *job, struct chunk *chunks, size_t count)
 {
-	struct error err = { 0 };
-
 	for (size_t i = 0; i < count; i++) {
 		if (chunks[i].at - chunks[i].early.len == job->done)
 			give(job, chunks[i].early.data, chunks[i].early.len);
@@ -283,11 +282,27 @@ take_whole(struct sftp_job *job, struct chunk *chunks, size_t count)
 	    job->done == job->file->st.size) {
 		job->file->outcome = HIT;
 		job->over = true;
-		return;
 	}
-	if (job->done > 0 && sink_reset(job->file->out, &err) < 0)
-		sftp_job_fail(job, &err);
-	job->done = 0;
+	job->first = job->file->st;
+}
+
+/* What has been passed on can't be taken back, so it has to be the same file still. */
+static void
+check_same(struct sftp_job *job)
+{
+	const struct far_stat *st = &job->file->st;
+	struct error err;
+
+	if (!job->guessed || job->done == 0 ||
+	    (job->over && job->file->outcome != MISS))
+		return;
+	if (!job->over && st->size == job->first.size &&
+	    st->mtime == job->first.mtime)
+		return;
+	error_set(&err, ERROR_SYSTEM, "'%s' changed while it was read",
+	    job->file->path);
+	job->over = false;
+	sftp_job_fail(job, &err);
 }
 
 static int
@@ -338,9 +353,11 @@ begin_all(struct far *far, struct sftp_job *jobs, struct chunk *chunks,
     size_t count, struct error *err)
 {
 	for (size_t i = 0; i < count; i++) {
-		chunks[i] = (struct chunk){
-			.job = &jobs[i], .want = CHUNK, .early = BUF_INIT
-		};
+		check_same(&jobs[i]);
+		chunks[i] = (struct chunk){ .job = &jobs[i],
+			.at = jobs[i].done,
+			.want = CHUNK,
+			.early = BUF_INIT };
 		if (jobs[i].over)
 			continue;
 		(void)sftp_begin_handle(&jobs[i], SFTP_FSTAT);
@@ -357,6 +374,7 @@ finish(struct sftp_job *job, struct error *err)
 {
 	struct far_file *file = job->file;
 
+	check_same(job);
 	if (!job->over && !S_ISREG(file->st.mode) && file->st.mode) {
 		error_set(&file->err, ERROR_CORRUPT, "'%s' is not a file",
 		    file->path);
