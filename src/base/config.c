@@ -357,12 +357,11 @@ static bool
 is_default_lake(const Tarn__Location *loc, const char *tarn_dir)
 {
 	size_t size = strlen(tarn_dir);
-	const char *rest = loc->place + size;
 
-	if (strcmp(loc->kind, "disk") != 0 ||
-	    strncmp(loc->place, tarn_dir, size) != 0)
-		return false;
-	return strcmp(rest, "/lake") == 0 || strcmp(rest, "/lake/") == 0;
+	return strcmp(loc->kind, "disk") == 0 &&
+	    strncmp(loc->place, tarn_dir, size) == 0 &&
+	    (strcmp(loc->place + size, "/lake") == 0 ||
+	        strcmp(loc->place + size, "/lake/") == 0);
 }
 
 void
